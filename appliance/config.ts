@@ -1,0 +1,154 @@
+/** Settings: one schema for flag, environment and file; flag wins over environment over file over default. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { CroftError } from './errors.ts';
+
+type Setting = { env: string; flag: string; description: string; default: string; check?: (value: string) => string | undefined };
+
+const oneOf =
+  (...values: string[]) =>
+  (value: string) =>
+    values.includes(value) ? undefined : `must be one of ${values.join(', ')}`;
+
+/** The settings, in the order docs/configuration.md lists them. */
+export const settings = {
+  data: {
+    env: 'CROFT_DATA',
+    flag: 'data',
+    description: 'Where everything that must survive is kept.',
+    default: '/var/lib/croft',
+  },
+  run: { env: 'CROFT_RUN', flag: 'run', description: 'Sockets and the state of running guests.', default: '/run/croft' },
+  cache: {
+    env: 'CROFT_CACHE',
+    flag: 'cache',
+    description: 'Downloads and built images that can be made again.',
+    default: join(homedir(), '.cache/croft'),
+  },
+  listen: {
+    env: 'CROFT_LISTEN',
+    flag: 'listen',
+    description: 'Address and port of the API and console. Plain HTTP on loopback only.',
+    default: '127.0.0.1:8440',
+    check: checkListen,
+  },
+  accel: {
+    env: 'CROFT_ACCEL',
+    flag: 'accel',
+    description: 'Accelerator: auto probes once per kernel and QEMU.',
+    default: 'auto',
+    check: oneOf('auto', 'kvm', 'tcg'),
+  },
+  ovs: {
+    env: 'CROFT_OVS',
+    flag: 'ovs',
+    description: 'Open vSwitch: auto, system, own, none, or the path of an ovsdb socket.',
+    default: 'auto',
+  },
+  reserve: {
+    env: 'CROFT_MEMORY_RESERVE',
+    flag: 'memory-reserve',
+    description: 'Memory kept for the box itself, bytes or quantity.',
+    default: '512Mi',
+  },
+  overcommit: {
+    env: 'CROFT_MEMORY_OVERCOMMIT',
+    flag: 'memory-overcommit',
+    description: 'Guests may be given this many times the memory.',
+    default: '1',
+    check: (v) => (Number(v) >= 1 && Number(v) <= 10 ? undefined : 'must be 1 to 10'),
+  },
+  log: {
+    env: 'CROFT_LOG',
+    flag: 'log',
+    description: 'Log level.',
+    default: 'info',
+    check: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'),
+  },
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof settings;
+export type Config = Record<SettingName, string>;
+
+/** Host and port of a listen address. @throws CroftError `invalid-input` */
+export function parseListen(listen: string): { host: string; port: number; loopback: boolean } {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^:]+):(\d{1,5})$/.exec(listen);
+  const port = Number(match?.[2]);
+  if (!match || port > 65_535) {
+    throw new CroftError('invalid-input', `CROFT_LISTEN: ${JSON.stringify(listen)} is not address:port, e.g. 127.0.0.1:8440.`);
+  }
+  const host = (match[1] as string).replace(/^\[|\]$/g, '');
+  return { host, port, loopback: host === 'localhost' || host === '::1' || host.startsWith('127.') };
+}
+
+function checkListen(value: string): string | undefined {
+  try {
+    parseListen(value);
+    return undefined;
+  } catch {
+    return 'must be address:port, e.g. 127.0.0.1:8440';
+  }
+}
+
+function readSettingsFile(path: string | undefined): Record<string, unknown> {
+  if (!path) return {};
+  const content: unknown = parse(readFileSync(path, 'utf8')) ?? {};
+  const unknown = Object.keys(content as object).filter((key) => !(key in settings));
+  if (unknown.length > 0) {
+    throw new CroftError(
+      'invalid-input',
+      `${path}: ${unknown.join(', ')} is no setting; there are ${Object.keys(settings).join(', ')}.`,
+    );
+  }
+  return content as Record<string, unknown>;
+}
+
+/**
+ * Settles all settings. `flags` are keyed by setting name; the file is named by CROFT_CONFIG.
+ * @throws CroftError `invalid-input` naming the setting, the value and what would be right.
+ */
+export function loadConfig(flags: Partial<Config> = {}, env: NodeJS.ProcessEnv = process.env): Config {
+  const file = readSettingsFile(env.CROFT_CONFIG);
+  const config = {} as Config;
+  for (const [name, setting] of Object.entries(settings) as [SettingName, Setting][]) {
+    const value =
+      flags[name] ?? env[setting.env] ?? (file[name] === undefined ? undefined : String(file[name])) ?? setting.default;
+    const wrong = setting.check?.(value);
+    if (wrong) throw new CroftError('invalid-input', `${setting.env}: ${JSON.stringify(value)} ${wrong}.`);
+    config[name] = value;
+  }
+  return config;
+}
+
+/** The paths of one box, derived from its settings; see docs/configuration.md. */
+export const pathsOf = (config: Config) => ({
+  store: join(config.data, 'store.db'),
+  box: join(config.data, 'box.db'),
+  keys: join(config.data, 'keys'),
+  pools: join(config.data, 'pools'),
+  apiSocket: join(config.run, 'api', 'api.sock'),
+  ovs: join(config.run, 'ovs'),
+  vms: join(config.run, 'vms'),
+});
+export type Paths = ReturnType<typeof pathsOf>;
+
+/** The longest path a unix socket may have (sun_path, unix(7)), less the terminating zero. */
+export const maxSocketPath = 107;
+
+/** Makes the box's directories, owner-only. @throws CroftError `invalid-input` when sockets would have too long paths */
+export function makeDirectories(config: Config): Paths {
+  const paths = pathsOf(config);
+  const longest = join(paths.vms, '00000000-0000-7000-8000-000000000000', 'control.sock');
+  if (longest.length > maxSocketPath) {
+    throw new CroftError(
+      'invalid-input',
+      `CROFT_RUN: ${JSON.stringify(config.run)} is too long: sockets in it would pass ${maxSocketPath} bytes. Choose a shorter directory.`,
+    );
+  }
+  for (const path of [config.data, paths.keys, paths.pools]) mkdirSync(path, { recursive: true, mode: 0o711 });
+  for (const path of [config.run, paths.vms]) mkdirSync(path, { recursive: true, mode: 0o711 });
+  mkdirSync(join(config.run, 'api'), { recursive: true, mode: 0o700 });
+  return paths;
+}

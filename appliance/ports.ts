@@ -1,0 +1,25 @@
+/**
+ * The one port between API and box (design.md, *Privileges*): what a handler may ask of the box beside
+ * writing desired state. On the appliance it goes over a socket; solo it is a call.
+ */
+import type { Duplex } from 'node:stream';
+
+export type VmKey = { name: string; namespace: string };
+
+/** Actions on a running guest that have no desired state to write. */
+export type GuestAction = 'pause' | 'unpause' | 'reset' | 'soft-reboot';
+
+/** Why an object isn't as wished: one sentence with numbers, and what to do next. */
+export type Explanation = { state: string; sentence: string; next: string[]; evidence: { at?: string; text: string }[] };
+
+export interface BoxPort {
+  /** @throws CroftError `not-found`, `invalid-state` naming the state that would be right */
+  act(vm: VmKey, action: GuestAction): Promise<void>;
+  /** @throws CroftError `not-found`, `invalid-state` when the guest does not run */
+  openConsole(vm: VmKey, kind: 'serial' | 'vnc'): Promise<Duplex>;
+  /** PNG of the guest's screen. @throws as above */
+  screenshot(vm: VmKey): Promise<Buffer>;
+  explain(vm: VmKey): Promise<Explanation>;
+  /** Bytes of memory that VMs could still be given, and in all. */
+  capacity(): Promise<{ memoryFree: number; memoryTotal: number; cpus: number }>;
+}

@@ -1,0 +1,44 @@
+/** Tasks: long work with true progress, one record for drawer, CLI and API. Box-local; implementation in box-store. */
+export type TaskState = 'running' | 'succeeded' | 'failed' | 'cancelled';
+
+export type Task = {
+  id: string;
+  /** What is done, in a verb: `image.build`, `vm.import`. */
+  verb: string;
+  /** What it is done to: `{kind, name, project}`. */
+  target: { kind: string; name: string; project?: string };
+  state: TaskState;
+  /** 0 to 1; never goes back. */
+  progress: number;
+  /** The present step in words. */
+  step?: string;
+  etaSeconds?: number;
+  cancellable: boolean;
+  error?: { code: string; detail: string };
+  startedAt: string;
+  endedAt?: string;
+  by?: string;
+};
+
+/** What a running piece of work may say about itself. */
+export type TaskHandle = {
+  readonly id: string;
+  /** Aborts when the task is cancelled or the service stops. */
+  readonly signal: AbortSignal;
+  /** `fraction` 0 to 1, `step` in words. */
+  progress(fraction: number, step?: string): void;
+};
+
+export interface Tasks {
+  /** Runs `work` as a task. Its failure is recorded and thrown on. */
+  run<T>(
+    about: Pick<Task, 'verb' | 'target'> & { by?: string; cancellable?: boolean },
+    work: (handle: TaskHandle) => Promise<T>,
+  ): Promise<T>;
+  get(id: string): Task | undefined;
+  list(query?: { state?: TaskState; limit?: number }): Task[];
+  /** @throws CroftError `not-found`, `invalid-state` */
+  cancel(id: string): Task;
+  /** Calls back at every change; returns the way to stop. */
+  subscribe(listener: (task: Task) => void): () => void;
+}

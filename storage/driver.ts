@@ -1,0 +1,70 @@
+/**
+ * VolumeDriver: what a pool can do. A *volume* is a name (the claim's `croft.io/id`) bound to a *generation*
+ * (a file or an RBD image): a snapshot freezes the present generation and puts a new one on top; restore and
+ * clone bind a new generation made from a snapshot. Both are O(1) on every driver.
+ *
+ * Methods that must happen while a guest runs return *steps*; `appliance/vm` runs the qmp ones of all disks
+ * in one `transaction`, and freezes or stops the guest around host ones. Each driver is proven by the one
+ * contract suite in test/contract/volume-driver.ts.
+ */
+
+/** A node of QEMU's -blockdev graph, as QMP's blockdev-add takes it (qapi/block-core.json, BlockdevOptions). */
+export type BlockdevOptions = { driver: string; 'node-name': string } & Record<string, unknown>;
+
+/** How QEMU opens a volume: nodes bottom-up, the last is what the device uses. */
+export type BlockdevGraph = { nodes: BlockdevOptions[]; top: string };
+
+export type QmpStep = { qmp: { execute: string; arguments: Record<string, unknown> } };
+export type HostStep = { host: string; run: (signal?: AbortSignal) => Promise<void> };
+export type Step = QmpStep | HostStep;
+
+export type VolumeSource =
+  | { blank: true }
+  /** An image of this pool by its Image id. */
+  | { imageId: string }
+  | { volumeId: string; snapshotId?: string };
+
+export type VolumeInfo = {
+  id: string;
+  /** Bytes the guest sees. */
+  size: number;
+  /** Bytes taken in the pool. */
+  used: number;
+  snapshots: { id: string; size: number; createdAt: string }[];
+};
+
+export type PoolUsage = { capacity: number; used: number; free: number; provisioned: number };
+
+/** Progress of long work: bytes done and bytes in all. */
+export type Progress = (done: number, total: number) => void;
+
+export interface VolumeDriver {
+  readonly name: string;
+  /** Makes the pool's directories and finishes or undoes what a crash cut off. Idempotent. */
+  open(): Promise<void>;
+  usage(): Promise<PoolUsage>;
+
+  /** Idempotent by id: the same call again returns the same volume. @throws `insufficient-storage`, `not-found` (source) */
+  create(volume: { id: string; size: number; source: VolumeSource }): Promise<VolumeInfo>;
+  get(id: string): Promise<VolumeInfo | undefined>;
+  list(): Promise<VolumeInfo[]>;
+  /** Idempotent. Deletes its snapshots; bases still used by others stay until the last user goes. @throws `in-use` while locked by a guest */
+  delete(id: string): Promise<void>;
+
+  /** What QEMU opens. `nodeName` prefixes all node names (≤ 15 characters); `owner` may read and write the files. */
+  blockdev(id: string, nodeName: string, owner: { uid: number; gid: number } | undefined): Promise<BlockdevGraph>;
+
+  /** Steps to grow to `size` bytes; `node` is the top node's name while a guest has it open. @throws `invalid-input` when smaller */
+  grow(id: string, size: number, node: string | undefined): Promise<Step[]>;
+  /** Steps to snapshot; `node` as above. Calling again with the same snapshotId after a crash completes it. */
+  snapshot(id: string, snapshotId: string, node: string | undefined): Promise<Step[]>;
+  /** Binds the volume to a new generation made from the snapshot (the guest is stopped). */
+  restore(id: string, snapshotId: string): Promise<void>;
+  deleteSnapshot(id: string, snapshotId: string): Promise<void>;
+
+  /** Takes a verified, flat qcow2 or raw file in as the immutable image `imageId`, moving it. Idempotent. */
+  importImage(imageId: string, file: string, progress?: Progress): Promise<{ size: number; used: number }>;
+  getImage(imageId: string): Promise<{ size: number; used: number } | undefined>;
+  /** Idempotent. Bytes stay until the last clone is gone. */
+  deleteImage(imageId: string): Promise<void>;
+}
