@@ -95,6 +95,9 @@ export interface Guest {
   /** Hot-plug and unplug; each is complete (device gone from the guest) when it returns. */
   attachDisk(disk: GuestDisk): Promise<void>;
   detachDisk(name: string): Promise<void>;
+  /** Names of the disks and NICs the guest has now, the seed not counted. */
+  disks(): Promise<string[]>;
+  nics(): Promise<string[]>;
   attachNic(nic: GuestNic): Promise<void>;
   detachNic(name: string): Promise<void>;
   setLink(nic: string, up: boolean): Promise<void>;

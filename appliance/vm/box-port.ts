@@ -1,0 +1,71 @@
+/** The box's side of the API's port: guests' consoles and the actions that have no desired state. */
+import { mkdtemp, readFile, rm, chmod } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CroftError } from '../errors.ts';
+import type { BoxPort, GuestAction, VmKey } from '../ports.ts';
+import { idLabel } from '../resources/identity.ts';
+import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
+import { mustGet } from '../store/edit.ts';
+import type { VmContext } from './context.ts';
+import { explainVm } from './explain.ts';
+import type { Guest } from './hypervisor.ts';
+import { actionStates, stateOf, type VmAction } from './lifecycle.ts';
+import { memoryFree } from './memory.ts';
+import { availableParallelism } from 'node:os';
+
+const evidenceLimit = 10;
+
+const doers: Record<GuestAction, (guest: Guest) => Promise<void>> = {
+  pause: (guest) => guest.pause(),
+  unpause: (guest) => guest.resume(),
+  reset: (guest) => guest.reset(),
+  // The power button's sibling: the guest's own reboot is asked for over Ctrl-Alt-Del, as upstream does without an agent.
+  'soft-reboot': (guest) => guest.qmp('send-key', { keys: ['ctrl', 'alt', 'delete'].map((data) => ({ type: 'qcode', data })) }).then(() => undefined),
+};
+
+/** `reconcile` is called after an action, so that the status follows at once. */
+export function createBoxPort(context: VmContext, reconcile: (key: VmKey) => void): BoxPort {
+  const guestOf = async (key: VmKey, action: VmAction): Promise<Guest> => {
+    const vm = await mustGet(context.store, virtualMachine, key.name, key.namespace);
+    const guest = context.registry.get(vm.metadata.labels?.[idLabel] ?? '');
+    if (guest) return guest;
+    const state = stateOf(vm.status?.printableStatus ?? 'Provisioning');
+    const allowed = actionStates[action].map(stateOf).join(', ');
+    throw new CroftError('invalid-state', `${key.name} is ${state}; ${action} is possible when it is ${allowed}.`);
+  };
+
+  return {
+    act: async (key, action) => {
+      await doers[action](await guestOf(key, action));
+      reconcile(key);
+    },
+    openConsole: async (key, kind) => (await guestOf(key, kind === 'vnc' ? 'vnc' : 'console')).openConsole(kind),
+    screenshot: async (key) => screenshot(await guestOf(key, 'vnc'), context.ownerOf),
+    explain: async (key) => {
+      const vm = await mustGet(context.store, virtualMachine, key.name, key.namespace);
+      const instance = await context.store.get(virtualMachineInstance, key.name, key.namespace);
+      const about = { kind: 'VirtualMachine', name: key.name, project: key.namespace, limit: evidenceLimit };
+      return explainVm(vm, instance, context.events.list(about));
+    },
+    capacity: async () => ({
+      memoryFree: Math.max(0, memoryFree(context.memory, context.instances())),
+      memoryTotal: context.memory.total,
+      cpus: availableParallelism(),
+    }),
+  };
+}
+
+/** QEMU writes the picture itself, as its own user: into a directory of its own, read and removed at once. */
+async function screenshot(guest: Guest, ownerOf: VmContext['ownerOf']): Promise<Buffer> {
+  const directory = await mkdtemp(join(tmpdir(), 'croft-screen-'));
+  try {
+    // World-writable but unguessable: QEMU runs as another user, and the picture is there for milliseconds.
+    if (ownerOf(guest.id)) await chmod(directory, 0o733);
+    const file = join(directory, 'screen.png');
+    await guest.qmp('screendump', { filename: file, format: 'png' });
+    return await readFile(file);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,32 @@
+/** What the VM controllers are given; composed once in service.ts. */
+import type { NicPlugger } from '../../network/driver.ts';
+import type { VolumeResolver } from '../../storage/driver.ts';
+import type { Logger } from '../host/logger.ts';
+import type { Events } from '../reconcile/events.ts';
+import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
+import type { ResourceStore } from '../store/store.ts';
+import type { GuestRegistry } from './guest-registry.ts';
+import type { Hypervisor } from './hypervisor.ts';
+import type { MemoryPolicy } from './memory.ts';
+import type { SlotJournal } from './slots.ts';
+
+export type VmContext = {
+  store: ResourceStore;
+  hypervisor: Hypervisor;
+  registry: GuestRegistry;
+  volumes: VolumeResolver;
+  plugger: NicPlugger;
+  events: Events;
+  journal: SlotJournal;
+  memory: MemoryPolicy;
+  logger: Logger;
+  /** Name of this box's Node. */
+  nodeName: string;
+  bootId: string;
+  /** Directory of cloud-init seeds. */
+  seedDirectory: string;
+  /** All instances of this box, from the informer's cache. */
+  instances(): VirtualMachineInstance[];
+  /** uid and gid for a VM's QEMU; undefined where we are not root. */
+  ownerOf(vmId: string): { uid: number; gid: number } | undefined;
+};

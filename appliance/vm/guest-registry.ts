@@ -1,0 +1,71 @@
+/**
+ * The guests of this box: those that run, and how those ended whose end has not been written to the store yet.
+ * The registry is rebuilt by adoption at start; nothing in it needs to survive.
+ */
+import type { Logger } from '../host/logger.ts';
+import type { Guest, GuestExit, Hypervisor } from './hypervisor.ts';
+
+export type GuestEnd = { epoch: number; exit: GuestExit | 'node-rebooted' };
+
+export type GuestRegistry = {
+  get(id: string): Guest | undefined;
+  all(): Guest[];
+  /** How the guest of this epoch ended; undefined when unknown. */
+  endOf(id: string, epoch: number): GuestEnd['exit'] | undefined;
+  /** When the power button was pressed, ms since the epoch. */
+  poweredDownAt(id: string): number | undefined;
+  notePowerDown(id: string): void;
+  add(guest: Guest): void;
+  /** Forgets the guest and its end. */
+  remove(id: string): void;
+  /** Called with a VM's id when its guest said something. */
+  onChange(listener: (id: string) => void): void;
+  /** Finds guests that outlived the service. Returns the ids found running. */
+  adopt(): Promise<string[]>;
+};
+
+export function createGuestRegistry(hypervisor: Hypervisor, logger: Logger): GuestRegistry {
+  const guests = new Map<string, Guest>();
+  const ends = new Map<string, GuestEnd>();
+  const powerDowns = new Map<string, number>();
+  const listeners = new Set<(id: string) => void>();
+
+  const add = (guest: Guest) => {
+    guests.set(guest.id, guest);
+    ends.delete(guest.id);
+    powerDowns.delete(guest.id);
+    guest.subscribe((event) => {
+      if (event.type === 'exit' && guests.get(guest.id) === guest) {
+        guests.delete(guest.id);
+        ends.set(guest.id, { epoch: guest.epoch, exit: event.exit });
+      }
+      if (event.type === 'io-error') logger.warn({ vm: guest.id, disk: event.disk, reason: event.reason }, 'disk error: the guest is paused');
+      for (const listener of listeners) listener(guest.id);
+    });
+  };
+
+  return {
+    get: (id) => guests.get(id),
+    all: () => [...guests.values()],
+    endOf: (id, epoch) => {
+      const end = ends.get(id);
+      return end?.epoch === epoch ? end.exit : undefined;
+    },
+    poweredDownAt: (id) => powerDowns.get(id),
+    notePowerDown: (id) => void powerDowns.set(id, Date.now()),
+    add,
+    remove: (id) => {
+      guests.delete(id);
+      ends.delete(id);
+      powerDowns.delete(id);
+    },
+    onChange: (listener) => void listeners.add(listener),
+    adopt: async () => {
+      const found = await hypervisor.adopt();
+      for (const guest of found.guests) add(guest);
+      for (const { id, epoch, exit } of found.ended) ends.set(id, { epoch, exit });
+      for (const { pid, uuid } of found.unknown) logger.warn({ pid, uuid }, 'a QEMU without a record of ours runs here: left alone');
+      return found.guests.map((guest) => guest.id);
+    },
+  };
+}

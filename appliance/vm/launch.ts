@@ -1,0 +1,113 @@
+/**
+ * Starts an instance's guest. The order is what makes a double start impossible: first the compare-and-swap
+ * that says "this box, this epoch", then disks and NICs, then QEMU; whoever is second finds the swap taken.
+ */
+import { join } from 'node:path';
+import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
+import { virtualMachineInstance } from '../resources/virtual-machine.ts';
+import { CroftError, isCroftError, messageOf } from '../errors.ts';
+import { guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
+import { cpusOf, epochOf, firmwareOf, memoryOf, wishedDisks, wishedNics } from './guest-shape.ts';
+import type { GuestSpec } from './hypervisor.ts';
+import { aboutOf } from './instance-reconciler.ts';
+import { setPhase, setRunning } from './instance-status.ts';
+import { seedContent, writeSeed } from './seed.ts';
+import { slotsFor } from './slots.ts';
+import type { VmContext } from './context.ts';
+import { editStatus } from '../store/edit.ts';
+
+/** `waiting`: something it needs isn't there yet; `failed`: QEMU itself could not be started. */
+export type LaunchOutcome = { started: true } | { waiting: string } | { failed: unknown };
+
+/** @throws what the store throws: such a launch is simply tried again. */
+export async function executeLaunch(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<LaunchOutcome> {
+  const claimed = await claim(context, instance);
+  const spec = await settle(guestSpec(context, claimed, vmId));
+  if ('error' in spec) {
+    if (isOfTheStore(spec.error)) throw spec.error;
+    return { waiting: messageOf(spec.error) };
+  }
+  const launched = await settle(context.hypervisor.launch(spec.value));
+  if ('error' in launched) return { failed: launched.error };
+  const guest = launched.value;
+  context.registry.add(guest);
+  const key = { name: instance.metadata.name, namespace: instance.metadata.namespace as string };
+  const accelerator = (await context.hypervisor.accelerator()).name;
+  const state = await guest.state();
+  await editStatus(context.store, virtualMachineInstance, key, (draft) => {
+    draft.status = { ...draft.status, croft: { ...draft.status?.croft, accelerator } };
+    setRunning(draft, state, guest.pid);
+  });
+  context.events.record({ type: 'Normal', reason: 'Started', message: `Started with pid ${guest.pid} (${accelerator}).`, about: aboutOf(instance, vmId) });
+  return { started: true };
+}
+
+const settle = <T>(work: Promise<T>): Promise<{ value: T } | { error: unknown }> =>
+  work.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+
+/** Passing trouble of the store says nothing about the VM. */
+const isOfTheStore = (error: unknown): boolean => isCroftError(error, 'conflict') || isCroftError(error, 'too-many-requests');
+
+/** The swap: this box, this epoch. @throws CroftError `conflict` when another write came first */
+async function claim(context: VmContext, instance: VirtualMachineInstance): Promise<VirtualMachineInstance> {
+  const draft = structuredClone(instance);
+  const holder = draft.status?.nodeName;
+  if (holder !== undefined && holder !== context.nodeName) {
+    throw new CroftError('conflict', `${draft.metadata.name} is held by ${holder}.`);
+  }
+  draft.status = { ...draft.status, nodeName: context.nodeName, croft: { ...draft.status?.croft, epoch: epochOf(instance), bootId: context.bootId } };
+  setPhase(draft, 'Scheduled');
+  return context.store.updateStatus(virtualMachineInstance, draft);
+}
+
+async function guestSpec(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<GuestSpec> {
+  const { spec } = instance;
+  const namespace = instance.metadata.namespace as string;
+  const owner = context.ownerOf(vmId);
+  const { ready, pending } = await resolveDisks(context.volumes, namespace, spec);
+  if (pending.length > 0) throw new CroftError('unavailable', pending.join(' '));
+  const diskSlots = slotsFor(context.journal, vmId, 'disk', wishedDisks(spec).map(({ volume }) => volume));
+  const nicSlots = slotsFor(context.journal, vmId, 'nic', wishedNics(spec).map(({ name }) => name));
+  const disks = await Promise.all(ready.map((disk) => guestDisk(disk, diskSlots, owner)));
+  const nics = [];
+  for (const nic of wishedNics(spec)) nics.push(await guestNic(context.plugger, { id: vmId, spec, owner }, nic, nicSlots));
+  return {
+    id: vmId,
+    title: `${namespace}/${instance.metadata.name}`,
+    epoch: epochOf(instance),
+    cpus: cpusOf(spec),
+    memory: memoryOf(spec),
+    firmware: firmwareOf(spec),
+    smbiosUuid: spec.domain.firmware?.uuid,
+    machine: versionedMachine(spec.domain.machine?.type),
+    disks: withBootOrder(disks),
+    nics,
+    graphics: spec.domain.devices.autoattachGraphicsDevice !== false,
+    uid: owner?.uid,
+    seedFile: await seed(context, instance, vmId, owner),
+  };
+}
+
+/** `q35` means the newest; only a versioned type is passed on. */
+const versionedMachine = (type: string | undefined): string | undefined => (type === undefined || type === 'q35' ? undefined : type);
+
+/** Without any wished order the first disk boots. */
+const withBootOrder = (disks: GuestSpec['disks']): GuestSpec['disks'] =>
+  disks.some((disk) => disk.bootOrder !== undefined) ? disks : disks.map((disk, index) => (index === 0 ? { ...disk, bootOrder: 1 } : disk));
+
+async function seed(
+  context: VmContext,
+  instance: VirtualMachineInstance,
+  vmId: string,
+  owner: { uid: number; gid: number } | undefined,
+): Promise<string | undefined> {
+  const { name, namespace } = instance.metadata;
+  const content = await seedContent(context.store, { id: vmId, name, namespace: namespace as string, spec: instance.spec });
+  if (!content) return undefined;
+  const file = join(context.seedDirectory, `${vmId}.iso`);
+  await writeSeed(file, content, owner);
+  return file;
+}

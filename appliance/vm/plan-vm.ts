@@ -1,0 +1,228 @@
+/**
+ * What a VirtualMachine needs next: pure. Run strategies and start/stop requests as upstream's VM controller
+ * reads them (kubevirt pkg/virt-controller/watch/vm). One call decides everything from what is observed now,
+ * so that a repeated, late or lost event changes nothing.
+ */
+import { setCondition } from '../resources/meta.ts';
+import type { DataVolume } from '../resources/data-volume.ts';
+import type { ExitReason, InstanceSpec, PrintableStatus, VirtualMachine, VirtualMachineInstance } from '../resources/virtual-machine.ts';
+import { runStrategyOf } from './lifecycle.ts';
+import { isFailure, isFinished } from './instance-phase.ts';
+
+export type VmObservation = {
+  vm: VirtualMachine;
+  instance: VirtualMachineInstance | undefined;
+  /** By name; only those the VM's templates name. */
+  dataVolumes: ReadonlyMap<string, DataVolume>;
+  now: Date;
+};
+
+export type VmStep =
+  | { do: 'create-data-volume'; name: string }
+  | { do: 'create-instance'; epoch: number }
+  | { do: 'update-instance'; spec: InstanceSpec }
+  | { do: 'delete-instance' }
+  | { do: 'release' };
+
+export type VmPlan = {
+  status: NonNullable<VirtualMachine['status']>;
+  steps: VmStep[];
+  /** ms until a deadline that no event announces. */
+  requeueAfter?: number;
+};
+
+const healthyRunSeconds = 300;
+const maxBackoffSeconds = 300;
+
+/** Delay before the n-th restart in a row: 10 s doubling up to 5 min (upstream: 10 s to 5 min). */
+export const backoffSeconds = (failures: number): number =>
+  failures === 0 ? 0 : Math.min(maxBackoffSeconds, 10 * 2 ** (failures - 1));
+
+export function planVm(observed: VmObservation): VmPlan {
+  const { vm, instance } = observed;
+  const status = settleStatus(observed);
+  if (vm.metadata.deletionTimestamp) return planRemoval(observed, status);
+  const missing = (vm.spec.dataVolumeTemplates ?? []).filter((template) => !observed.dataVolumes.has(template.metadata.name));
+  const steps: VmStep[] = missing.map((template) => ({ do: 'create-data-volume', name: template.metadata.name }));
+  if (instance) {
+    const wish = instanceWish(vm, instance, status);
+    if (wish === 'delete' && !instance.metadata.deletionTimestamp) steps.push({ do: 'delete-instance' });
+    if (wish === 'keep') {
+      const spec = liveChanges(vm, instance);
+      if (spec) steps.push({ do: 'update-instance', spec });
+    }
+    return finish(observed, status, steps);
+  }
+  if (!wantsStart(vm, status)) return finish(observed, status, steps);
+  const waitMs = retryDelay(status, observed.now);
+  if (waitMs > 0) return { ...finish(observed, status, steps), requeueAfter: waitMs };
+  if (missing.length > 0 || notReady(observed).length > 0) return finish(observed, status, steps);
+  const epoch = (status.croft?.epoch ?? 0) + 1;
+  const started = { ...status, croft: { epoch }, stateChangeRequests: undefined };
+  return finish(observed, started, [...steps, { do: 'create-instance', epoch }]);
+}
+
+function planRemoval(observed: VmObservation, status: VmPlan['status']): VmPlan {
+  const { instance } = observed;
+  const steps: VmStep[] = [];
+  if (!instance) steps.push({ do: 'release' });
+  else if (!instance.metadata.deletionTimestamp) steps.push({ do: 'delete-instance' });
+  return finish(observed, status, steps);
+}
+
+/** Folds the end of an instance and served requests into the status. */
+function settleStatus({ vm, instance, now }: VmObservation): VmPlan['status'] {
+  const status = { ...vm.status };
+  const [request, ...rest] = status.stateChangeRequests ?? [];
+  if (request?.action === 'Stop' && (!instance || (request.uid !== undefined && request.uid !== instance.metadata.uid))) {
+    status.stateChangeRequests = rest.length > 0 ? rest : undefined;
+    if (!instance) status.croft = { ...status.croft, lastExit: 'Stopped' };
+  }
+  if (request?.action === 'Start' && instance && !isFinished(instance)) status.stateChangeRequests = rest.length > 0 ? rest : undefined;
+  const exit = instance && isFinished(instance) ? instance.status?.croft?.exit : undefined;
+  if (exit && status.croft?.lastExit !== exit) {
+    status.croft = { ...status.croft, lastExit: exit };
+    status.startFailure = countFailure(vm, instance as VirtualMachineInstance, exit, now);
+  }
+  return status;
+}
+
+function countFailure(vm: VirtualMachine, instance: VirtualMachineInstance, exit: ExitReason, now: Date) {
+  if (!isFailure(exit)) return undefined;
+  const ran = (now.getTime() - Date.parse(instance.metadata.creationTimestamp ?? now.toISOString())) / 1000;
+  const failures = (ran >= healthyRunSeconds ? 0 : (vm.status?.startFailure?.consecutiveFailCount ?? 0)) + 1;
+  return {
+    consecutiveFailCount: failures,
+    retryAfterTimestamp: new Date(now.getTime() + backoffSeconds(failures) * 1000).toISOString(),
+  };
+}
+
+function instanceWish(vm: VirtualMachine, instance: VirtualMachineInstance, status: VmPlan['status']): 'keep' | 'delete' {
+  if (isFinished(instance)) return 'delete';
+  if (runStrategyOf(vm.spec) === 'Halted') return 'delete';
+  const request = status.stateChangeRequests?.[0];
+  return request?.action === 'Stop' ? 'delete' : 'keep';
+}
+
+/** Should a VM without instance get one? */
+function wantsStart(vm: VirtualMachine, status: VmPlan['status']): boolean {
+  if (status.stateChangeRequests?.[0]?.action === 'Start') return true;
+  const lastExit = status.croft?.lastExit as ExitReason | undefined;
+  switch (runStrategyOf(vm.spec)) {
+    case 'Always':
+      return true;
+    case 'RerunOnFailure':
+      return lastExit === undefined || isFailure(lastExit);
+    case 'Once':
+      return lastExit === undefined;
+    default:
+      return false;
+  }
+}
+
+function retryDelay(status: VmPlan['status'], now: Date): number {
+  const requested = status.stateChangeRequests?.[0]?.action === 'Start';
+  const retryAt = status.startFailure?.retryAfterTimestamp;
+  return requested || !retryAt ? 0 : Math.max(0, Date.parse(retryAt) - now.getTime());
+}
+
+const notReady = ({ vm, dataVolumes }: VmObservation): DataVolume[] =>
+  (vm.spec.dataVolumeTemplates ?? []).flatMap((template) => {
+    const found = dataVolumes.get(template.metadata.name);
+    return found && found.status?.phase !== 'Succeeded' ? [found] : [];
+  });
+
+/** The instance's spec with what may change while it runs (NICs, networks, disks); undefined when nothing differs. */
+function liveChanges(vm: VirtualMachine, instance: VirtualMachineInstance): InstanceSpec | undefined {
+  const wish = vm.spec.template.spec;
+  const next = structuredClone(instance.spec);
+  next.networks = wish.networks;
+  next.volumes = wish.volumes;
+  next.domain.devices.interfaces = wish.domain.devices.interfaces;
+  next.domain.devices.disks = wish.domain.devices.disks;
+  return same(next, instance.spec) ? undefined : next;
+}
+
+/** True when the template differs from the running instance in what only a restart applies. */
+function restartRequired(vm: VirtualMachine, instance: VirtualMachineInstance): boolean {
+  const fixed = (spec: InstanceSpec) => {
+    const { devices, ...domain } = spec.domain;
+    return { domain, hostname: spec.hostname, graphics: devices.autoattachGraphicsDevice };
+  };
+  return !same(fixed(vm.spec.template.spec), fixed(instance.spec));
+}
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+function finish(observed: VmObservation, status: VmPlan['status'], steps: VmStep[]): VmPlan {
+  const { vm, instance, now } = observed;
+  const printable = printableStatus(observed, status, steps);
+  const ready = printable === 'Running';
+  const restart = instance !== undefined && !isFinished(instance) && restartRequired(vm, instance);
+  let conditions = setCondition(
+    vm.status?.conditions,
+    { type: 'Ready', status: ready ? 'True' : 'False', reason: printable, message: whyNot(observed, status, printable) },
+    now,
+  );
+  conditions = conditions.filter((condition) => condition.type !== 'RestartRequired');
+  if (restart) {
+    conditions = setCondition(
+      [...conditions, ...(vm.status?.conditions ?? []).filter((condition) => condition.type === 'RestartRequired')],
+      { type: 'RestartRequired', status: 'True', reason: 'SpecChanged', message: 'A change waits for the next restart.' },
+      now,
+    );
+  }
+  return {
+    status: {
+      ...status,
+      printableStatus: printable,
+      created: instance !== undefined,
+      ready,
+      observedGeneration: vm.metadata.generation,
+      conditions,
+    },
+    steps,
+  };
+}
+
+function printableStatus(observed: VmObservation, status: VmPlan['status'], steps: VmStep[]): PrintableStatus {
+  const { vm, instance } = observed;
+  if (vm.metadata.deletionTimestamp) return 'Terminating';
+  if (!instance || isFinished(instance)) {
+    if (steps.some((step) => step.do === 'create-instance')) return 'Starting';
+    if (!wantsStart(vm, status)) return 'Stopped';
+    if (notReady(observed).some((volume) => volume.status?.phase === 'Failed')) return 'DataVolumeError';
+    return (status.startFailure?.consecutiveFailCount ?? 0) > 0 ? 'CrashLoopBackOff' : 'Provisioning';
+  }
+  if (instance.metadata.deletionTimestamp || steps.some((step) => step.do === 'delete-instance')) return 'Stopping';
+  if (instance.status?.conditions?.some((condition) => condition.type === 'Paused' && condition.status === 'True')) return 'Paused';
+  if (instance.status?.conditions?.some((condition) => condition.type === 'Responsive' && condition.status === 'False')) return 'Unknown';
+  if (instance.status?.phase === 'Running') return 'Running';
+  return instance.status?.reason === 'Unschedulable' ? 'ErrorUnschedulable' : 'Starting';
+}
+
+/** One sentence for people; empty when all is as wished. */
+function whyNot(observed: VmObservation, status: VmPlan['status'], printable: PrintableStatus): string {
+  const { instance } = observed;
+  switch (printable) {
+    case 'Provisioning':
+    case 'DataVolumeError': {
+      const volumes = notReady(observed);
+      if (volumes.length === 0) return 'Its disks are being made.';
+      const said = (volume: DataVolume) => volume.status?.conditions?.find((condition) => condition.type === 'Running')?.message;
+      return volumes.map((volume) => said(volume) ?? `Disk ${volume.metadata.name} is ${volume.status?.phase ?? 'waiting'}.`).join(' ');
+    }
+    case 'CrashLoopBackOff': {
+      const { consecutiveFailCount: count, retryAfterTimestamp } = status.startFailure ?? {};
+      return `It ended ${count} ${count === 1 ? 'time' : 'times'} in a row (${status.croft?.lastExit}); the next start is at ${retryAfterTimestamp}.`;
+    }
+    case 'Starting':
+    case 'ErrorUnschedulable':
+    case 'Paused':
+    case 'Unknown':
+    case 'Stopping':
+      return instance?.status?.conditions?.find((condition) => condition.type === 'Ready')?.message ?? '';
+    default:
+      return '';
+  }
+}

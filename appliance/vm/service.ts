@@ -1,0 +1,122 @@
+/**
+ * Virtual machines, theory of operation.
+ *
+ * Two controllers. The VirtualMachine controller (vm-reconciler.ts) turns a run strategy and requests into the
+ * being or not-being of a VirtualMachineInstance. The instance reconciler (instance-reconciler.ts) turns an
+ * instance into a running guest on this box. Both observe, plan purely, and take steps that may be repeated.
+ *
+ * Guests outlive us. At start the registry adopts those that run and learns how others ended; only then are the
+ * controllers started, so that nothing is launched twice. From then on everything is driven by events: of the
+ * store (watches), of guests (QMP) and of leases.
+ */
+import { availableParallelism } from 'node:os';
+import type { NicPlugger } from '../../network/driver.ts';
+import type { VolumeResolver } from '../../storage/driver.ts';
+import type { Logger } from '../host/logger.ts';
+import type { BoxPort } from '../ports.ts';
+import { startController, watching } from '../reconcile/controller.ts';
+import type { Events } from '../reconcile/events.ts';
+import { fromKey, keyOf, type Informer } from '../reconcile/informer.ts';
+import { dataVolume, persistentVolumeClaim } from '../resources/data-volume.ts';
+import { idLabel } from '../resources/identity.ts';
+import type { Resource } from '../resources/meta.ts';
+import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
+import type { ResourceStore } from '../store/store.ts';
+import { createBoxPort } from './box-port.ts';
+import type { VmContext } from './context.ts';
+import { createGuestRegistry } from './guest-registry.ts';
+import { wishedDisks } from './guest-shape.ts';
+import type { Hypervisor } from './hypervisor.ts';
+import { reconcileInstance } from './instance-reconciler.ts';
+import type { MemoryPolicy } from './memory.ts';
+import type { SlotJournal } from './slots.ts';
+import { reconcileVm } from './vm-reconciler.ts';
+
+export type VmServiceOptions = {
+  store: ResourceStore;
+  informers: {
+    vms: Informer<typeof virtualMachine>;
+    instances: Informer<typeof virtualMachineInstance>;
+    dataVolumes: Informer<typeof dataVolume>;
+    claims: Informer<typeof persistentVolumeClaim>;
+  };
+  hypervisor: Hypervisor;
+  volumes: VolumeResolver;
+  plugger: NicPlugger;
+  events: Events;
+  journal: SlotJournal;
+  memory: MemoryPolicy;
+  logger: Logger;
+  nodeName: string;
+  bootId: string;
+  seedDirectory: string;
+  ownerOf: VmContext['ownerOf'];
+};
+
+export type VmService = {
+  port: BoxPort;
+  /** Ids of the guests that ran already when the service started. */
+  adopted: string[];
+  /** Looks again at the VM whose NIC has this MAC: its lease changed. */
+  noteLeaseChange(): void;
+  stop(): Promise<void>;
+};
+
+/** Both kinds are of a project: their keys have a namespace. */
+const vmKey = (key: string): { name: string; namespace: string } => ({ namespace: 'default', ...fromKey(key) });
+
+/** Adopts guests and starts the controllers. */
+export async function startVms(options: VmServiceOptions): Promise<VmService> {
+  const { informers, logger } = options;
+  const registry = createGuestRegistry(options.hypervisor, logger);
+  const context: VmContext = { ...options, registry, instances: () => informers.instances.list() };
+  const adopted = await registry.adopt();
+
+  const vmController = startController({
+    name: 'vm',
+    logger,
+    watches: [
+      watching(informers.vms),
+      watching(informers.instances),
+      watching(informers.dataVolumes, ownersOf),
+    ],
+    reconcile: (key) => reconcileVm(options.store, vmKey(key)),
+  });
+  const instanceController = startController({
+    name: 'instance',
+    logger,
+    // Starts of many VMs run side by side: each waits mostly for its QEMU.
+    concurrency: Math.max(4, 2 * availableParallelism()),
+    watches: [
+      watching(informers.instances),
+      watching(informers.claims, (claim) => instancesUsing(informers.instances.list(), claim)),
+    ],
+    reconcile: (key) => reconcileInstance(context, vmKey(key)),
+  });
+  const enqueueId = (id: string) => {
+    const instance = informers.instances.list().find((candidate) => candidate.metadata.labels?.[idLabel] === id);
+    if (instance) instanceController.enqueue(keyOf(instance));
+  };
+  registry.onChange(enqueueId);
+
+  return {
+    port: createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`)),
+    adopted,
+    noteLeaseChange: () => {
+      for (const guest of registry.all()) enqueueId(guest.id);
+    },
+    stop: async () => {
+      await Promise.all([vmController.stop(), instanceController.stop()]);
+      await options.hypervisor.close();
+    },
+  };
+}
+
+const ownersOf = ({ metadata }: Resource): string[] =>
+  (metadata.ownerReferences ?? []).filter((owner) => owner.kind === 'VirtualMachine').map((owner) => `${metadata.namespace}/${owner.name}`);
+
+const instancesUsing = (instances: ReturnType<Informer<typeof virtualMachineInstance>['list']>, claim: Resource): string[] =>
+  instances
+    .filter((instance) => instance.metadata.namespace === claim.metadata.namespace)
+    .filter((instance) => wishedDisks(instance.spec).some((disk) => disk.claim === claim.metadata.name))
+    .map(keyOf);

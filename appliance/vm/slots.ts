@@ -1,0 +1,37 @@
+/**
+ * Slots: a NIC or disk keeps the index it was first given, also when others come and go, because the index is
+ * in its tap's name and its PCI device's id. Kept per VM in the box's journal.
+ */
+
+/** Where slots are kept; the box store's journal satisfies it. */
+export type SlotJournal = { get(key: string): unknown; set(key: string, value: unknown): void; delete(key: string): void };
+
+export type Slots = Record<string, number>;
+
+/** Keeps known names' slots, gives the lowest free ones to new names, frees those of gone names. Pure. */
+export function assignSlots(before: Slots, names: readonly string[]): Slots {
+  const kept = Object.fromEntries(names.flatMap((name) => (before[name] === undefined ? [] : [[name, before[name]]])));
+  const taken = new Set(Object.values(kept));
+  let next = 0;
+  for (const name of names) {
+    if (kept[name] !== undefined) continue;
+    while (taken.has(next)) next++;
+    kept[name] = next;
+    taken.add(next);
+  }
+  return kept;
+}
+
+/** Slots of one VM and device class, assigned and remembered. */
+export function slotsFor(journal: SlotJournal, vmId: string, device: 'nic' | 'disk', names: readonly string[]): Slots {
+  const key = `slots/${vmId}/${device}`;
+  const before = (journal.get(key) ?? {}) as Slots;
+  const slots = assignSlots(before, names);
+  if (JSON.stringify(slots) !== JSON.stringify(before)) journal.set(key, slots);
+  return slots;
+}
+
+export function forgetSlots(journal: SlotJournal, vmId: string): void {
+  journal.delete(`slots/${vmId}/nic`);
+  journal.delete(`slots/${vmId}/disk`);
+}

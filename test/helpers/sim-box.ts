@@ -1,0 +1,113 @@
+/** The VM controllers on the real store with simulated machine: what property tests drive. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLogger } from '../../appliance/host/logger.ts';
+import { startInformer } from '../../appliance/reconcile/informer.ts';
+import type { EventRecord, Events } from '../../appliance/reconcile/events.ts';
+import { dataVolume, persistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
+import { virtualMachine, virtualMachineInstance } from '../../appliance/resources/virtual-machine.ts';
+import { openSqliteStore } from '../../appliance/store/sqlite.ts';
+import type { ResourceStore } from '../../appliance/store/store.ts';
+import { startVms, type VmService } from '../../appliance/vm/service.ts';
+import { createSimHypervisor, createSimWorld, type SimWorld } from '../../appliance/vm/sim.ts';
+import type { NicPlugger } from '../../network/driver.ts';
+
+export const memoryEvents = (): Events & { records: EventRecord[] } => {
+  const records: EventRecord[] = [];
+  return {
+    records,
+    record: (event) => void records.push({ ...event, seq: records.length + 1, at: new Date().toISOString() }),
+    list: () => records,
+    subscribe: () => () => undefined,
+  };
+};
+
+/** Counts plugs, so that a test can see that nothing is left plugged. */
+export const countingPlugger = (): NicPlugger & { plugged: Map<string, string> } => {
+  const plugged = new Map<string, string>();
+  return {
+    plugged,
+    mode: 'tap',
+    plug: async (wish) => {
+      const key = `${wish.vmId}/${wish.index}`;
+      const moved = plugged.has(key) && plugged.get(key) !== wish.network;
+      plugged.set(key, wish.network);
+      return { ifname: `ct${wish.index}`, offloads: false, mtu: 1500, moved };
+    },
+    unplug: async (vmId, index) => void plugged.delete(`${vmId}/${index}`),
+    unplugAll: async (vmId) => {
+      for (const key of plugged.keys()) if (key.startsWith(`${vmId}/`)) plugged.delete(key);
+    },
+    addressesOf: () => [],
+  };
+};
+
+export type SimBox = {
+  /** The test's own view: not behind the injector. */
+  store: ResourceStore;
+  world: SimWorld;
+  plugger: ReturnType<typeof countingPlugger>;
+  events: ReturnType<typeof memoryEvents>;
+  service: () => VmService;
+  /** As `kill -9` and a new start: only the store, the journal and the world survive. */
+  restart: () => Promise<void>;
+  close: () => Promise<void>;
+};
+
+export async function startSimBox(wrap: (store: ResourceStore) => ResourceStore = (store) => store, memory = 64 * 2 ** 30): Promise<SimBox> {
+  const directory = mkdtempSync(join(tmpdir(), 'croft-sim-'));
+  const raw = openSqliteStore({ path: join(directory, 'store.db') });
+  const store = wrap(raw);
+  const world = createSimWorld();
+  const plugger = countingPlugger();
+  const events = memoryEvents();
+  const journal = new Map<string, unknown>();
+  let stop: () => Promise<void> = async () => undefined;
+  let service: VmService;
+
+  const start = async () => {
+    const informers = {
+      vms: startInformer(store, virtualMachine),
+      instances: startInformer(store, virtualMachineInstance),
+      dataVolumes: startInformer(store, dataVolume),
+      claims: startInformer(store, persistentVolumeClaim),
+    };
+    service = await startVms({
+      store,
+      informers,
+      hypervisor: createSimHypervisor(world),
+      volumes: { resolve: async (_namespace, claim) => ({ pending: `Disk ${claim} is not there.` }) },
+      plugger,
+      events,
+      journal: { get: (key) => journal.get(key), set: (key, value) => void journal.set(key, value), delete: (key) => void journal.delete(key) },
+      memory: { total: memory, reserve: 0, overcommit: 1 },
+      logger: silentLogger(),
+      nodeName: 'box-1',
+      bootId: 'boot-1',
+      seedDirectory: directory,
+      ownerOf: () => undefined,
+    });
+    stop = async () => {
+      await service.stop();
+      await Promise.all(Object.values(informers).map((informer) => informer.stop()));
+    };
+  };
+  await start();
+  return {
+    store: raw,
+    world,
+    plugger,
+    events,
+    service: () => service,
+    restart: async () => {
+      await stop();
+      await start();
+    },
+    close: async () => {
+      await stop();
+      await raw.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
