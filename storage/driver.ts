@@ -18,6 +18,12 @@ export type QmpStep = { qmp: { execute: string; arguments: Record<string, unknow
 export type HostStep = { host: string; run: (signal?: AbortSignal) => Promise<void> };
 export type Step = QmpStep | HostStep;
 
+/**
+ * True for the qmp steps that one `transaction` may hold. Steps keep their order: run what stands before it (layers
+ * made and opened) for all disks, then these of all disks in one transaction, then what stands after.
+ */
+export const isTransactional = (step: Step): step is QmpStep => 'qmp' in step && step.qmp.execute === 'blockdev-snapshot';
+
 export type VolumeSource =
   | { blank: true }
   /** An image of this pool by its Image id. */
@@ -34,6 +40,29 @@ export type VolumeInfo = {
 };
 
 export type PoolUsage = { capacity: number; used: number; free: number; provisioned: number };
+
+/** A disk of a replicated pool; `id` is the wish's (StoragePool's `spec.disks[].id`). */
+export type DiskState = {
+  id: string;
+  /** `osd.1`. */
+  name: string;
+  path: string;
+  /** Bytes. */
+  size: number;
+  serial?: string;
+  /** `leaving`: its data is being moved to other disks, or it is dead and about to be forgotten. */
+  state: 'preparing' | 'up' | 'down' | 'leaving';
+};
+
+/** How safe a pool's data is, in words and as a figure. */
+export type PoolHealth = {
+  /** `rebuilding`: copies are missing and being made; `degraded`: missing; `blocked`: some data cannot be reached. */
+  state: 'ok' | 'rebuilding' | 'degraded' | 'blocked' | 'unknown';
+  message: string;
+  /** Disks that may fail now without loss. */
+  survives: number;
+  disks: DiskState[];
+};
 
 /** Progress of long work: bytes done and bytes in all. */
 export type Progress = (done: number, total: number) => void;
@@ -67,4 +96,15 @@ export interface VolumeDriver {
   getImage(imageId: string): Promise<{ size: number; used: number } | undefined>;
   /** Idempotent. Bytes stay until the last clone is gone. */
   deleteImage(imageId: string): Promise<void>;
+
+  /** Redundancy; absent where a pool has none of its own (`local`). */
+  health?(): Promise<PoolHealth>;
+}
+
+/** A claim's volume, or one sentence (with numbers) why it isn't ready yet. */
+export type ResolvedVolume = { driver: VolumeDriver; volumeId: string; size: number } | { pending: string };
+
+/** What appliance/vm asks of storage: the volume behind a claim. */
+export interface VolumeResolver {
+  resolve(namespace: string, claimName: string): Promise<ResolvedVolume>;
 }

@@ -1,0 +1,201 @@
+/**
+ * DataVolume → a claim of its name, after CDI: source and size are settled here, the claim's controller makes the
+ * volume. Once Succeeded it has done its work: a claim deleted afterwards is not made again (its data would be gone,
+ * and nobody told).
+ */
+import { CroftError, isCroftError } from '../../appliance/errors.ts';
+import { startController, watching, type Controller } from '../../appliance/reconcile/controller.ts';
+import { fromKey, keyOf } from '../../appliance/reconcile/informer.ts';
+import { image } from '../../appliance/resources/croft-kinds.ts';
+import {
+  dataVolume,
+  persistentVolumeClaim,
+  poolOf,
+  storageClassOf,
+  type DataVolume,
+  type PersistentVolumeClaim,
+} from '../../appliance/resources/data-volume.ts';
+import { idLabel, newId } from '../../appliance/resources/identity.ts';
+import { ownerReferenceTo, setCondition, type Condition } from '../../appliance/resources/meta.ts';
+import { formatBytes, humanBytes, parseBytes } from '../../appliance/resources/quantity.ts';
+import { editStatus } from '../../appliance/store/edit.ts';
+import { claimFinalizer } from './claims.ts';
+import { conditionOf, type StorageContext } from './context.ts';
+import { poolOfImage } from './images.ts';
+
+const sectorSize = 512;
+
+/** What a DataVolume asks for, settled. `wait`: a sentence why it cannot be settled yet. */
+type Settled =
+  | { pool: string; size: number; dataSource?: { apiGroup?: string; kind: string; name: string }; sourceNamespace?: string }
+  | { wait: string };
+
+export function startDataVolumeController(context: StorageContext): Controller {
+  const { store, informers, logger } = context;
+
+  return startController({
+    name: 'data-volumes',
+    logger,
+    watches: [
+      watching(informers.dataVolume),
+      watching(informers.persistentVolumeClaim),
+      watching(informers.image, (object) =>
+        informers.dataVolume
+          .list()
+          .filter((found) => found.spec.sourceRef?.name === object.metadata.name)
+          .map(keyOf),
+      ),
+    ],
+    async reconcile(key) {
+      const { name, namespace } = fromKey(key);
+      const object = await store.get(dataVolume, name, namespace);
+      if (!object || object.metadata.deletionTimestamp || object.status?.phase === 'Succeeded') return;
+      const claim = await store.get(persistentVolumeClaim, name, namespace);
+      if (claim) {
+        await follow(context, object, claim);
+        return;
+      }
+      try {
+        const settled = await settle(context, object);
+        if ('wait' in settled) await report(context, object, 'Pending', settled.wait);
+        else await makeClaim(context, object, settled);
+      } catch (error) {
+        if (!isCroftError(error, 'invalid-input') && !isCroftError(error, 'unsupported-field')) throw error;
+        await report(context, object, 'Failed', error.message);
+      }
+    },
+  });
+}
+
+async function settle({ store, informers }: StorageContext, { metadata, spec }: DataVolume): Promise<Settled> {
+  const wish = spec.storage ?? spec.pvc;
+  const asked = wish?.resources?.requests?.storage;
+  const size = asked === undefined ? undefined : roundUp(parseBytes(asked, 'spec.storage.resources.requests.storage'));
+  const className = wish?.storageClassName;
+  if (spec.sourceRef) {
+    const object = await store.get(image, spec.sourceRef.name);
+    if (!object) return { wait: `It waits for image ${spec.sourceRef.name}, which does not exist.` };
+    const { phase, progress, virtualSize, message } = object.status ?? {};
+    if (phase === 'Failed') return { wait: `Image ${object.metadata.name} failed: ${message}` };
+    if (phase !== 'Ready' || virtualSize === undefined) {
+      const percent = progress === undefined ? '' : `, ${Math.round(progress * 100)} %`;
+      return { wait: `It waits for image ${object.metadata.name} (${(phase ?? 'pending').toLowerCase()}${percent}).` };
+    }
+    const pool = className === undefined ? poolOfImage(object) : poolOf(className);
+    if (pool !== poolOfImage(object)) {
+      throw new CroftError(
+        'invalid-input',
+        `spec.storage.storageClassName: image ${object.metadata.name} is in pool ${poolOfImage(object)}, not in ${pool}.`,
+      );
+    }
+    assertLargeEnough(size, virtualSize, `image ${object.metadata.name}`);
+    return { pool, size: size ?? virtualSize, dataSource: { apiGroup: 'croft.io', kind: 'Image', name: object.metadata.name } };
+  }
+  if (spec.source?.blank) {
+    if (size === undefined || size === 0)
+      throw new CroftError('invalid-input', 'spec.storage.resources.requests.storage: a blank disk needs a size.');
+    return { pool: poolOf(className), size };
+  }
+  if (spec.source?.pvc) {
+    const { name, namespace = metadata.namespace } = spec.source.pvc;
+    const source = informers.persistentVolumeClaim.get(name, namespace);
+    if (!source) return { wait: `It waits for disk ${namespace}/${name}, which does not exist.` };
+    if (source.status?.phase !== 'Bound') return { wait: `It waits for disk ${namespace}/${name}, which is not ready.` };
+    const sourceSize = parseBytes(source.status.capacity?.storage ?? 0, 'status.capacity.storage');
+    assertLargeEnough(size, sourceSize, `disk ${name}`);
+    const pool = poolOf(source.spec.storageClassName);
+    if (className !== undefined && poolOf(className) !== pool) {
+      throw new CroftError(
+        'invalid-input',
+        `spec.storage.storageClassName: disk ${name} is in pool ${pool}, not in ${poolOf(className)}.`,
+      );
+    }
+    return {
+      pool,
+      size: size ?? sourceSize,
+      dataSource: { kind: 'PersistentVolumeClaim', name },
+      ...(namespace === metadata.namespace ? {} : { sourceNamespace: namespace }),
+    };
+  }
+  throw new CroftError(
+    'unsupported-field',
+    'spec.source: use blank, pvc, or sourceRef to an image; an address is imported as an Image first.',
+  );
+}
+
+const roundUp = (bytes: number): number => Math.ceil(bytes / sectorSize) * sectorSize;
+
+function assertLargeEnough(size: number | undefined, least: number, what: string): void {
+  if (size === undefined || size >= least) return;
+  throw new CroftError(
+    'invalid-input',
+    `spec.storage.resources.requests.storage: ${humanBytes(size)} is smaller than ${what}, which has ${humanBytes(least)}.`,
+  );
+}
+
+export const sourceNamespaceAnnotation = 'croft.io/source-namespace';
+
+async function makeClaim(
+  { store }: StorageContext,
+  object: DataVolume,
+  settled: Exclude<Settled, { wait: string }>,
+): Promise<void> {
+  const { name, namespace } = object.metadata;
+  try {
+    await store.create(persistentVolumeClaim, {
+      metadata: {
+        name,
+        ...(namespace === undefined ? {} : { namespace }),
+        labels: { [idLabel]: newId() },
+        finalizers: [claimFinalizer],
+        ownerReferences: [ownerReferenceTo(object)],
+        ...(settled.sourceNamespace ? { annotations: { [sourceNamespaceAnnotation]: settled.sourceNamespace } } : {}),
+      },
+      spec: {
+        accessModes: ['ReadWriteOnce'],
+        volumeMode: 'Block',
+        storageClassName: storageClassOf(settled.pool),
+        resources: { requests: { storage: formatBytes(settled.size) } },
+        ...(settled.dataSource ? { dataSource: settled.dataSource } : {}),
+      },
+    });
+  } catch (error) {
+    // Made by an earlier run that did not see its own write yet.
+    if (!isCroftError(error, 'already-exists')) throw error;
+  }
+}
+
+async function follow(context: StorageContext, object: DataVolume, claim: PersistentVolumeClaim): Promise<void> {
+  const owned = claim.metadata.ownerReferences?.some((owner) => owner.uid === object.metadata.uid);
+  if (!owned)
+    return report(context, object, 'Failed', `A claim ${claim.metadata.name} exists already and is not of this DataVolume.`);
+  if (claim.status?.phase === 'Bound') return report(context, object, 'Succeeded', '');
+  const message = conditionOf(claim.status?.conditions, 'Bound')?.message ?? 'The disk is being made.';
+  const phase = object.spec.source?.pvc ? 'CloneInProgress' : object.spec.sourceRef ? 'CloneInProgress' : 'ImportInProgress';
+  return report(context, object, phase, message);
+}
+
+async function report({ store, events }: StorageContext, object: DataVolume, phase: string, message: string): Promise<void> {
+  const { name, namespace } = object.metadata;
+  const done = phase === 'Succeeded';
+  const status = (ok: boolean): Condition['status'] => (ok ? 'True' : 'False');
+  await editStatus(store, dataVolume, { name, namespace }, (draft) => {
+    let { conditions } = draft.status ?? {};
+    conditions = setCondition(conditions, { type: 'Bound', status: status(done), reason: done ? 'Bound' : 'Pending', message });
+    conditions = setCondition(conditions, { type: 'Ready', status: status(done), reason: phase, message });
+    conditions = setCondition(conditions, {
+      type: 'Running',
+      status: status(phase.endsWith('InProgress')),
+      reason: phase,
+      message,
+    });
+    draft.status = { ...draft.status, phase, conditions, claimName: name, progress: done ? '100.0%' : 'N/A' };
+  });
+  if (phase === object.status?.phase || !['Succeeded', 'Failed'].includes(phase)) return;
+  events.record({
+    type: done ? 'Normal' : 'Warning',
+    reason: done ? 'DiskReady' : 'DiskFailed',
+    message: done ? `Disk ${name} is ready.` : `Disk ${name}: ${message}`,
+    about: { kind: 'DataVolume', name, ...(namespace === undefined ? {} : { project: namespace }) },
+  });
+}

@@ -1,0 +1,145 @@
+/**
+ * Storage of a box: pools, images, disks.
+ *
+ * Theory of operation. Four controllers, each reading what is wished from the store and what is from the pool's driver:
+ * StoragePool → an open driver; Image → bytes in a pool, made by a task; DataVolume → a claim of its name;
+ * PersistentVolumeClaim → a volume named by the claim's `croft.io/id`. The driver is the truth about bytes, the store
+ * about names: each step is idempotent, so a crash between any two is healed by running again. `appliance/vm` knows
+ * only `resolve`: from a claim's name to an open pool's driver and a volume's id, or a sentence why not yet.
+ */
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isCroftError } from '../appliance/errors.ts';
+import type { Config, Paths } from '../appliance/config.ts';
+import type { Logger } from '../appliance/host/logger.ts';
+import type { Events } from '../appliance/reconcile/events.ts';
+import { keyOf } from '../appliance/reconcile/informer.ts';
+import type { Tasks } from '../appliance/reconcile/tasks.ts';
+import { dataVolume, persistentVolumeClaim, poolOf } from '../appliance/resources/data-volume.ts';
+import { parseBytes } from '../appliance/resources/quantity.ts';
+import type { ResourceStore } from '../appliance/store/store.ts';
+import { CephCluster } from './ceph/cluster.ts';
+import { startClaimController } from './controllers/claims.ts';
+import { conditionOf, idOf, type StorageContext, type StorageInformers } from './controllers/context.ts';
+import { startDataVolumeController } from './controllers/data-volumes.ts';
+import { poolOfImage, startImageController } from './controllers/images.ts';
+import { startPoolController } from './controllers/pools.ts';
+import type { VolumeDriver, VolumeResolver } from './driver.ts';
+import { createPools } from './pools.ts';
+
+export type { StorageInformers } from './controllers/context.ts';
+
+export type StorageOptions = {
+  store: ResourceStore;
+  /** Started by the caller, stopped by it after `stop()`. */
+  informers: StorageInformers;
+  tasks: Tasks;
+  events: Events;
+  logger: Logger;
+  paths: Pick<Paths, 'pools'>;
+  config: Pick<Config, 'data' | 'cache'>;
+  /** Bytes an image may have; default 2 TiB. */
+  maxImageSize?: number;
+  /** Tests serve images on loopback. */
+  allowOwnAddresses?: boolean;
+};
+
+export type StorageService = VolumeResolver & {
+  /** @throws CroftError `not-found`, `unavailable` */
+  pool(name: string): VolumeDriver;
+  /** The volume of a claim, whatever its state. */
+  volumeOf(namespace: string, claimName: string): Promise<{ driver: VolumeDriver; id: string } | undefined>;
+  /** Resolves when no controller has work at hand (work of images in the background does not count). */
+  idle(): Promise<void>;
+  /** Ends work under way so that it can be taken up again. Call it before tasks and informers are stopped. */
+  stop(): Promise<void>;
+};
+
+const defaultMaxImageSize = 2 * 2 ** 40;
+
+export async function startStorage(options: StorageOptions): Promise<StorageService> {
+  const { store, informers, tasks, events, logger, config } = options;
+  const ceph = new CephCluster({ root: join(config.data, 'ceph'), logger });
+  const pools = createPools({ pools: options.paths.pools, ceph, logger });
+  const imageWork = join(config.data, 'image-work');
+  await mkdir(imageWork, { recursive: true, mode: 0o711 });
+  const context: StorageContext = {
+    store,
+    informers,
+    pools,
+    tasks,
+    events,
+    logger,
+    imageWork,
+    cache: config.cache,
+    maxImageSize: options.maxImageSize ?? defaultMaxImageSize,
+    allowOwnAddresses: options.allowOwnAddresses ?? false,
+  };
+  await informers.image.synced();
+  await forgetOrphans(context);
+
+  const images = startImageController(context);
+  const claims = startClaimController(context);
+  const dataVolumes = startDataVolumeController(context);
+  // What waited for the pool goes on as soon as it opens.
+  const poolController = startPoolController(context, (pool) => {
+    for (const object of informers.image.list()) if (poolOfImage(object) === pool) images.enqueue(keyOf(object));
+    for (const object of informers.persistentVolumeClaim.list()) {
+      if (poolOf(object.spec.storageClassName) === pool) claims.enqueue(keyOf(object));
+    }
+  });
+  const controllers = [poolController, images, claims, dataVolumes];
+
+  return {
+    pool: (name) => pools.get(name),
+    async volumeOf(namespace, claimName) {
+      const claim = await store.get(persistentVolumeClaim, claimName, namespace);
+      const id = claim && idOf(claim);
+      return id ? { driver: pools.get(poolOf(claim.spec.storageClassName)), id } : undefined;
+    },
+    resolve: (namespace, claimName) => resolve(context, namespace, claimName),
+    async idle() {
+      for (const controller of controllers) await controller.idle();
+    },
+    async stop() {
+      await Promise.all(controllers.map((controller) => controller.stop()));
+      await ceph.close();
+    },
+  };
+}
+
+async function resolve(
+  { store, pools }: StorageContext,
+  namespace: string,
+  claimName: string,
+): ReturnType<VolumeResolver['resolve']> {
+  const claim = await store.get(persistentVolumeClaim, claimName, namespace);
+  if (!claim) {
+    const wish = await store.get(dataVolume, claimName, namespace);
+    if (!wish) return { pending: `There is no disk ${claimName} in project ${namespace}.` };
+    const why = conditionOf(wish.status?.conditions, 'Ready')?.message;
+    return { pending: why ? `Disk ${claimName}: ${why}` : `Disk ${claimName} is being made.` };
+  }
+  const volumeId = idOf(claim);
+  if (claim.metadata.deletionTimestamp) return { pending: `Disk ${claimName} is being deleted.` };
+  if (claim.status?.phase !== 'Bound' || !volumeId) {
+    const asked = claim.spec.resources?.requests?.storage ?? 'unknown size';
+    const why = conditionOf(claim.status?.conditions, 'Bound')?.message ?? 'it is being made.';
+    return { pending: `Disk ${claimName} (${asked}) is not ready: ${why}` };
+  }
+  const size = parseBytes(claim.status.capacity?.storage ?? 0, 'status.capacity.storage');
+  try {
+    return { driver: pools.get(poolOf(claim.spec.storageClassName)), volumeId, size };
+  } catch (error) {
+    if (!isCroftError(error)) throw error;
+    return { pending: `Disk ${claimName}: ${error.message}` };
+  }
+}
+
+/** Scratch space of images that were deleted while the service did not run. */
+async function forgetOrphans({ informers, imageWork }: StorageContext): Promise<void> {
+  const known = new Set(informers.image.list().map(idOf));
+  for (const entry of await readdir(imageWork)) {
+    if (!known.has(entry)) await rm(join(imageWork, entry), { recursive: true, force: true });
+  }
+}
