@@ -14,6 +14,8 @@ export type WishedPort = {
   /** Tagged VLANs; exclusive with vlan. */
   trunks?: number[];
   mtu?: number;
+  /** MAC address of an internal port, so that it keeps it when the switch makes it anew. */
+  mac?: string;
   /** Anti-spoofing: only these sources may enter from the port. Absent: no filter (uplinks, own legs). */
   allowed?: { mac: string; addresses?: string[] };
   /** Kept apart from all other ports but this network's (isolated networks without VLAN use an internal tag). */
@@ -24,7 +26,16 @@ export type WishedPort = {
 
 export type WishedSwitch = { bridge: string; ports: WishedPort[] };
 
-export type ObservedPort = { name: string; vlan?: number; trunks?: number[]; error?: string; ofport?: number };
+export type ObservedPort = {
+  name: string;
+  vlan?: number;
+  trunks?: number[];
+  error?: string;
+  ofport?: number;
+  /** What the port was marked with when it was made. */
+  owner: WishedPort['owner'];
+  allowed?: NonNullable<WishedPort['allowed']>;
+};
 export type ObservedSwitch = { bridge: string; present: boolean; datapath: string; ports: ObservedPort[] };
 
 export interface SwitchDriver {
@@ -39,6 +50,8 @@ export interface SwitchDriver {
   apply(wish: WishedSwitch): Promise<void>;
   /** Called when the switch changed or came back, so that drift is repaired without polling. Returns the way to stop. */
   subscribe(listener: () => void): () => void;
+  /** The next apply compares everything with the switch itself, remembering nothing. For the slow resync. */
+  distrust?(): void;
 }
 
 /** What appliance/vm asks of the network: plug a VM's NIC, move it, unplug it. Implemented by network/ports.ts. */
@@ -55,7 +68,13 @@ export type NicWish = {
   linkUp: boolean;
 };
 
-export type PluggedNic = { ifname: string; offloads: boolean; mtu: number };
+export type PluggedNic = {
+  ifname: string;
+  offloads: boolean;
+  mtu: number;
+  /** The NIC came to another network by this call: its link should go down and up, so that the guest asks DHCP again. */
+  moved?: boolean;
+};
 
 export interface NicPlugger {
   /** `tap`: ports on the switch; `user`: QEMU's user-mode networking, where taps cannot be made. */

@@ -1,0 +1,77 @@
+/**
+ * What Croft changed on its host outside its own directories (sysctls, a device's mode), with the value found before, so that
+ * uninstalling puts the machine back as it was. Kept in `<data>/host-changes.json`; the first value found wins.
+ */
+import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { messageOf } from '../errors.ts';
+import { writeFileAtomic } from './files.ts';
+
+/** Keys are `sysctl:<dotted name>` and `mode:<path>`; values are what stood there before (a mode in octal). */
+type Changes = Record<string, string>;
+
+const sysctlPath = (name: string): string => `/proc/sys/${name.replaceAll('.', '/')}`;
+
+async function putBack(key: string, before: string): Promise<void> {
+  const subject = key.slice(key.indexOf(':') + 1);
+  if (key.startsWith('mode:')) await chmod(subject, Number.parseInt(before, 8));
+  else await writeFile(sysctlPath(subject), before);
+}
+
+export class HostChanges {
+  readonly #file: string;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  async list(): Promise<Changes> {
+    try {
+      return JSON.parse(await readFile(this.#file, 'utf8')) as Changes;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+      throw error;
+    }
+  }
+
+  /** Notes what stood there before a change; an earlier note stays. */
+  record(key: string, before: string): Promise<void> {
+    const result = this.#tail.then(async () => {
+      const changes = await this.list();
+      if (key in changes) return;
+      await writeFileAtomic(this.#file, `${JSON.stringify({ ...changes, [key]: before }, undefined, 2)}\n`);
+    });
+    this.#tail = result.catch(() => undefined); // The caller gets the failure; the queue only needs the order.
+    return result;
+  }
+
+  /** Sets a sysctl (`net.ipv4.ip_forward`), noting the value found. No-op where it stands already. */
+  async setSysctl(name: string, value: string): Promise<void> {
+    const before = (await readFile(sysctlPath(name), 'utf8')).trim();
+    if (before === value) return;
+    await this.record(`sysctl:${name}`, before);
+    await writeFile(sysctlPath(name), value);
+  }
+
+  /** Adds permission bits to a file (a device node), noting the mode found. No-op where they are set already. */
+  async addMode(path: string, bits: number): Promise<void> {
+    const before = (await stat(path)).mode & 0o7777;
+    if ((before & bits) === bits) return;
+    await this.record(`mode:${path}`, before.toString(8));
+    await chmod(path, before | bits);
+  }
+
+  /** Puts everything back and forgets it. @returns what could not be put back, in words */
+  async restoreAll(): Promise<string[]> {
+    const failed: string[] = [];
+    for (const [key, before] of Object.entries(await this.list())) {
+      try {
+        await putBack(key, before);
+      } catch (error) {
+        failed.push(`${key.slice(key.indexOf(':') + 1)} to ${before}: ${messageOf(error)}`);
+      }
+    }
+    if (failed.length === 0) await rm(this.#file, { force: true });
+    return failed;
+  }
+}

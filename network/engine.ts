@@ -1,0 +1,291 @@
+/**
+ * The network of one box, without the store: Networks and plugged NICs in, switch, taps, legs, firewall and
+ * DHCP out. It holds the whole wish in memory and brings the box there again and again (`converge`): at each
+ * change, when the switch says it changed or came back, and once a minute.
+ *
+ * Plugging a NIC is the short path: tap, address, one switch transaction. NICs are known again after a restart
+ * of croftd from the marks on their ports, so that the first converge removes nothing that a guest uses; ports
+ * without a VM go by `reap`, on the word of the one who knows the VMs.
+ */
+import { CroftError, messageOf } from '../appliance/errors.ts';
+import type { Logger } from '../appliance/host/logger.ts';
+import { tapName } from '../appliance/resources/identity.ts';
+import { coalesce } from './coalesce.ts';
+import { assignAddress } from './dhcp/addresses.ts';
+import type { Lease } from './dhcp/leases.ts';
+import type { DhcpService } from './dhcp/service.ts';
+import type { NicWish, PluggedNic, SwitchDriver } from './driver.ts';
+import type { NetworkHost } from './host.ts';
+import { networkOf } from './ip.ts';
+import { defaultMtu, legName, nicOf, wishedSwitch, type PluggedPort, type Segment } from './wish.ts';
+
+export type EngineOptions = {
+  driver: SwitchDriver;
+  host: NetworkHost;
+  logger: Logger;
+  /** Leases of the network of this name changed. */
+  onLeases?: (network: string) => void;
+  /** ms; default 60 000. */
+  resyncInterval?: number;
+};
+
+const firstRetry = 250;
+const maxRetry = 30_000;
+
+export class NetworkEngine {
+  readonly #options: EngineOptions;
+  #segments = new Map<string, Segment>();
+  readonly #nics = new Map<string, PluggedPort>();
+  /** By network id. */
+  readonly #dhcp = new Map<string, DhcpService>();
+  #problems = new Map<string, string>();
+  #unsubscribe: (() => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #retryDelay = firstRetry;
+  #closed = false;
+  /** Before the networks are known nothing is applied: an empty wish would cut every guest off. */
+  #known = false;
+  readonly #applySwitch = coalesce(async () => {
+    if (this.#known) await this.#options.driver.apply(wishedSwitch(this.#segments, this.#nics.values()));
+  });
+  readonly converge: () => Promise<void>;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    /**
+     * Brings the box to the wish. What fails for one network only is found in `problemOf`.
+     * @throws CroftError when the switch or the firewall cannot be brought there; it is tried again by itself
+     */
+    this.converge = coalesce(() => this.#converge());
+  }
+
+  /** Learns what earlier runs plugged, and follows the switch from now on. Nothing is changed yet. */
+  async start(): Promise<void> {
+    const { driver, resyncInterval = 60_000 } = this.#options;
+    for (const port of (await driver.observe()).ports) {
+      const nic = nicOf(port);
+      if (nic) this.#nics.set(port.name, nic);
+    }
+    this.#unsubscribe = driver.subscribe(() => this.#convergeLater(0));
+    this.#timer = setInterval(() => {
+      driver.distrust?.();
+      this.#convergeLater(0);
+    }, resyncInterval);
+    this.#timer.unref();
+  }
+
+  /** Lets go: guests keep their network, DHCP serves on. */
+  close(): void {
+    this.#closed = true;
+    this.#unsubscribe?.();
+    clearInterval(this.#timer);
+    clearTimeout(this.#retry);
+    for (const dhcp of this.#dhcp.values()) dhcp.release();
+  }
+
+  /** All networks there are, valid ones. Takes effect with the next converge. */
+  setSegments(segments: readonly Segment[]): void {
+    this.#segments = new Map(segments.map((segment) => [segment.name, segment]));
+    this.#known = true;
+  }
+
+  segment(name: string): Segment | undefined {
+    return this.#segments.get(name);
+  }
+
+  /** Why this network isn't as wished after the last converge. */
+  problemOf(network: string): string | undefined {
+    return this.#problems.get(network);
+  }
+
+  leasesOf(network: string): readonly Lease[] {
+    const id = this.#segments.get(network)?.id;
+    return (id === undefined ? undefined : this.#dhcp.get(id)?.leases) ?? [];
+  }
+
+  addressesOf(mac: string): string[] {
+    const wanted = mac.toLowerCase();
+    const leases = [...this.#dhcp.values()].flatMap((dhcp) => dhcp.leases);
+    return [...new Set(leases.filter((lease) => lease.mac === wanted).map((lease) => lease.address))];
+  }
+
+  /** See NicPlugger.plug. */
+  async plug(wish: NicWish): Promise<PluggedNic> {
+    const { host, driver } = this.#options;
+    const segment = this.#segments.get(wish.network);
+    if (!this.#known) throw new CroftError('unavailable', 'The networks are not read yet.');
+    if (!segment) throw new CroftError('not-found', `There is no Network ${wish.network} for the NIC ${wish.nic}.`);
+    const name = tapName(wish.vmId, wish.index);
+    const mac = wish.mac.toLowerCase();
+    const mtu = segment.mtu ?? defaultMtu;
+    const before = this.#nics.get(name);
+    const moved = before !== undefined && before.network !== wish.network;
+    if (moved) await this.#forgetAddress(name, before.network);
+    const address = await this.#address(name, mac, segment);
+    const { vmId, index, nic, network } = wish;
+    this.#nics.set(name, { vmId, index, nic, mac, network, ...(address === undefined ? {} : { address }) });
+    await host.ensureTap({ name, user: wish.uid, mtu, up: wish.linkUp });
+    await this.#applySwitch();
+    const port = (await driver.observe()).ports.find((each) => each.name === name);
+    if (!port || port.error !== undefined) {
+      throw new CroftError(
+        'unavailable',
+        `The switch could not take ${name} (${wish.nic}): ${port?.error ?? 'there is no such port'}.`,
+      );
+    }
+    return { ifname: name, offloads: driver.offloads, mtu, ...(moved ? { moved } : {}) };
+  }
+
+  async unplug(vmId: string, index: number): Promise<void> {
+    await this.#remove((nic) => nic.vmId === vmId && nic.index === index, [tapName(vmId, index)]);
+  }
+
+  async unplugAll(vmId: string): Promise<void> {
+    const prefix = tapName(vmId, 0).slice(0, -1);
+    const taps = (await this.#options.host.listTaps()).filter((name) => name.startsWith(prefix));
+    await this.#remove((nic) => nic.vmId === vmId, taps);
+  }
+
+  /** Removes taps and ports of VMs that are not among these. To be called once all VMs are known. */
+  async reap(keepVmIds: ReadonlySet<string>): Promise<void> {
+    const keep = new Set([...keepVmIds].map((id) => tapName(id, 0).slice(0, -1)));
+    const orphans = (await this.#options.host.listTaps()).filter((name) => !keep.has(name.replace(/\d+$/, '')));
+    await this.#remove((nic) => !keepVmIds.has(nic.vmId), orphans);
+  }
+
+  /** Stops DHCP servers and removes the firewall: for uninstalling. Taps go by reap. */
+  async dismantle(): Promise<void> {
+    for (const dhcp of this.#dhcp.values()) await dhcp.stop();
+    await this.#options.host.applyFirewall([]);
+  }
+
+  async #remove(which: (nic: PluggedPort) => boolean, taps: readonly string[]): Promise<void> {
+    const gone = [...this.#nics].filter(([, nic]) => which(nic));
+    for (const [name, nic] of gone) {
+      this.#nics.delete(name);
+      await this.#forgetAddress(name, nic.network);
+    }
+    const names = [...new Set([...gone.map(([name]) => name), ...taps])];
+    if (names.length === 0) return;
+    if (gone.length > 0) await this.#applySwitch();
+    await this.#options.host.deleteTaps(names);
+  }
+
+  async #address(tap: string, mac: string, segment: Segment): Promise<string | undefined> {
+    if (!segment.dhcp || !segment.cidr) return undefined;
+    const dhcp = await this.#dhcpOf(segment);
+    const others = [...dhcp.assigned].filter(([name]) => name !== tap).map(([, given]) => given.address);
+    const leased = dhcp.leases.filter((lease) => lease.mac !== mac).map((lease) => lease.address);
+    const present = dhcp.assigned.get(tap)?.address ?? dhcp.leases.find((lease) => lease.mac === mac)?.address;
+    const address = assignAddress(segment.cidr, mac, {
+      reservations: segment.reservations,
+      present,
+      taken: new Set([...others, ...leased]),
+    });
+    if (address === undefined) {
+      throw new CroftError('unavailable', `The network ${segment.name} (${networkOf(segment.cidr)}) has no free address left.`);
+    }
+    await dhcp.assign(tap, { mac, address });
+    return address;
+  }
+
+  async #forgetAddress(tap: string, network: string): Promise<void> {
+    const segment = this.#segments.get(network);
+    if (segment?.dhcp) await this.#dhcp.get(segment.id)?.forget(tap);
+  }
+
+  async #dhcpOf(segment: Segment): Promise<DhcpService> {
+    const known = this.#dhcp.get(segment.id);
+    if (known) return known;
+    const dhcp = this.#options.host.dhcp(segment.id, () => this.#options.onLeases?.(segment.name));
+    await dhcp.load();
+    this.#dhcp.set(segment.id, dhcp);
+    return dhcp;
+  }
+
+  async #converge(): Promise<void> {
+    if (!this.#known) return;
+    try {
+      const problems = new Map<string, string>();
+      await this.#refreshAddresses(problems);
+      await this.#applySwitch();
+      await this.#legs(problems);
+      this.#problems = problems;
+      if (problems.size > 0) this.#retryLater();
+      else this.#retryDelay = firstRetry;
+    } catch (error) {
+      this.#options.logger.warn({ error: messageOf(error) }, 'the network is not as wished');
+      this.#retryLater();
+      throw error;
+    }
+  }
+
+  /** A network that got DHCP or another range gives its NICs addresses of it. */
+  async #refreshAddresses(problems: Map<string, string>): Promise<void> {
+    for (const [tap, nic] of this.#nics) {
+      const segment = this.#segments.get(nic.network);
+      if (!segment) continue;
+      try {
+        const address = await this.#address(tap, nic.mac, segment);
+        const { address: _old, ...rest } = nic;
+        this.#nics.set(tap, address === undefined ? rest : { ...rest, address });
+      } catch (error) {
+        problems.set(segment.name, messageOf(error));
+      }
+    }
+  }
+
+  async #legs(problems: Map<string, string>): Promise<void> {
+    const { host } = this.#options;
+    const withLeg = [...this.#segments.values()].flatMap((segment) => (segment.cidr ? [{ segment, cidr: segment.cidr }] : []));
+    const legs = withLeg.map(({ segment, cidr }) => ({ name: legName(segment.id), address: cidr.address, prefix: cidr.prefix }));
+    const indexes = await host.ensureLegs(legs);
+    // Rules first: no packet is routed before they stand.
+    await host.applyFirewall(
+      withLeg.map(({ segment, cidr }) => ({ name: legName(segment.id), subnet: networkOf(cidr), nat: segment.nat })),
+    );
+    if (withLeg.some(({ segment }) => segment.nat)) await host.enableForwarding();
+    const serving = new Set<string>();
+    for (const { segment, cidr } of withLeg.filter((each) => each.segment.dhcp)) {
+      serving.add(segment.id);
+      try {
+        await this.#serve(segment, cidr, indexes.get(legName(segment.id)));
+      } catch (error) {
+        problems.set(segment.name, messageOf(error));
+      }
+    }
+    for (const id of new Set([...this.#dhcp.keys(), ...(await host.listDhcp())])) {
+      if (serving.has(id)) continue;
+      await (this.#dhcp.get(id) ?? host.dhcp(id, () => {})).remove();
+      this.#dhcp.delete(id);
+    }
+  }
+
+  async #serve(segment: Segment, cidr: NonNullable<Segment['cidr']>, legIndex: number | undefined): Promise<void> {
+    const leg = legName(segment.id);
+    if (legIndex === undefined) throw new CroftError('unavailable', `The box's port ${leg} on the network is not there yet.`);
+    const dhcp = await this.#dhcpOf(segment);
+    const network = {
+      name: segment.name,
+      leg,
+      cidr,
+      nat: segment.nat,
+      ...(segment.mtu === undefined ? {} : { mtu: segment.mtu }),
+    };
+    await dhcp.ensure(network, segment.reservations, legIndex);
+  }
+
+  #convergeLater(delay: number): void {
+    if (this.#closed) return;
+    clearTimeout(this.#retry);
+    // A failure is logged in #converge, which also tries again.
+    this.#retry = setTimeout(() => void this.converge().catch(() => undefined), delay);
+    this.#retry.unref();
+  }
+
+  #retryLater(): void {
+    this.#convergeLater(this.#retryDelay);
+    this.#retryDelay = Math.min(this.#retryDelay * 2, maxRetry);
+  }
+}

@@ -1,0 +1,63 @@
+/** What the engine does to the box beside the switch: one interface, for the real box and the simulated one (sim.ts). */
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HostChanges } from '../appliance/host/host-changes.ts';
+import type { Logger } from '../appliance/host/logger.ts';
+import { DhcpServer, findDhcpUser } from './dhcp/server.ts';
+import type { DhcpService } from './dhcp/service.ts';
+import { Firewall } from './firewall/apply.ts';
+import type { FirewallLeg } from './firewall/rules.ts';
+import { ipBatch, listAddresses, listTaps, planLegs, type LegWish } from './links.ts';
+import { deleteTaps, ensureTap, isOurTap, type TapWish } from './taps.ts';
+
+export interface NetworkHost {
+  ensureTap(wish: TapWish): Promise<void>;
+  deleteTaps(names: readonly string[]): Promise<void>;
+  /** Names of Croft's taps. */
+  listTaps(): Promise<string[]>;
+  /** Gives legs their addresses. @returns interface index of each leg that exists */
+  ensureLegs(legs: readonly LegWish[]): Promise<ReadonlyMap<string, number>>;
+  applyFirewall(legs: readonly FirewallLeg[]): Promise<void>;
+  /** Lets the box route, for NAT. */
+  enableForwarding(): Promise<void>;
+  dhcp(networkId: string, onLeases: () => void): DhcpService;
+  /** Ids of the networks that have files of a DHCP server, of earlier runs too. */
+  listDhcp(): Promise<string[]>;
+}
+
+const tunDevice = '/dev/net/tun';
+
+/** @param directories `data` keeps what must survive: leases, given addresses, what was changed on the host; `run` what runs now */
+export async function createNetworkHost(directories: { data: string; run: string }, logger: Logger): Promise<NetworkHost> {
+  const dhcpDirectory = join(directories.data, 'dhcp');
+  const user = await findDhcpUser();
+  const firewall = new Firewall();
+  const changes = new HostChanges(join(directories.data, 'host-changes.json'));
+  return {
+    ensureTap: async (wish) => {
+      // udev gives everyone the device: a tap still opens for its owner only. Without udev it may be root's alone.
+      await changes.addMode(tunDevice, 0o666);
+      await ensureTap(wish);
+    },
+    deleteTaps,
+    listTaps: async () => (await listTaps()).map((link) => link.name).filter(isOurTap),
+    ensureLegs: async (legs) => {
+      if (legs.length === 0) return new Map();
+      const found = await listAddresses();
+      await ipBatch(planLegs(found, legs));
+      return new Map(found.filter((link) => legs.some((leg) => leg.name === link.name)).map((link) => [link.name, link.index]));
+    },
+    applyFirewall: (legs) => firewall.apply(legs),
+    enableForwarding: () => changes.setSysctl('net.ipv4.ip_forward', '1'),
+    dhcp: (networkId, onLeases) =>
+      new DhcpServer({
+        directory: join(dhcpDirectory, networkId),
+        runDirectory: join(directories.run, 'dhcp', networkId),
+        user,
+        logger,
+        onLeases,
+      }),
+    listDhcp: async () => (existsSync(dhcpDirectory) ? await readdir(dhcpDirectory) : []),
+  };
+}
