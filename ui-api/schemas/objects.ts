@@ -1,0 +1,274 @@
+/** The other flat objects of `/v1` and their requests; virtual machines have vm.ts. */
+import { Type, type Static } from 'typebox';
+import { Role } from '../../appliance/resources/croft-kinds.ts';
+import { Bytes, ConditionOut, Labels, Name, ObjectOut, Size, strict, Time } from './common.ts';
+
+const labels = { labels: Type.Optional(Labels) };
+const LabelsPatch = Type.Optional(
+  Type.Record(Type.String({ maxLength: 316 }), Type.Union([Type.String({ maxLength: 63 }), Type.Null()])),
+);
+
+export const Image = Type.Object({
+  kind: Type.Literal('image'),
+  ...ObjectOut,
+  state: Type.String({ description: 'pending, fetching, building, converting, ready or failed' }),
+  progress: Type.Optional(Type.Number({ description: '0 to 1 of the present state' })),
+  source: Type.Object({}),
+  checksum: Type.Optional(Type.String()),
+  pool: Type.Optional(Type.String()),
+  size: Type.Optional(Type.Integer({ description: 'bytes the guest sees' })),
+  used: Type.Optional(Type.Integer({ description: 'bytes taken in the pool' })),
+  reason: Type.Optional(Type.String()),
+});
+export const ImageCreate = Type.Object(
+  {
+    name: Name,
+    source: Type.Object(
+      {
+        build: Type.Optional(Type.Enum(['tiny', 'debian'])),
+        url: Type.Optional(Type.String({ maxLength: 4096, pattern: '^https?://', description: 'an http or https address' })),
+        file: Type.Optional(Type.String({ maxLength: 4096, pattern: '^/', description: 'an absolute path on the box' })),
+      },
+      strict,
+    ),
+    checksum: Type.Optional(
+      Type.String({
+        pattern: '^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$',
+        description: 'sha256:<64 hex digits> or sha512:<128 hex digits>',
+      }),
+    ),
+    pool: Type.Optional(Name),
+    ...labels,
+  },
+  strict,
+);
+
+export const Volume = Type.Object({
+  kind: Type.Literal('volume'),
+  ...ObjectOut,
+  project: Type.String(),
+  state: Type.String({ description: 'pending, bound, lost or failed' }),
+  reason: Type.Optional(Type.String()),
+  progress: Type.Optional(Type.String()),
+  size: Type.Optional(Bytes),
+  pool: Type.String(),
+  image: Type.Optional(Type.String()),
+  vm: Type.Optional(Type.String({ description: 'the VM it is attached to' })),
+});
+export const VolumeCreate = Type.Object(
+  {
+    name: Name,
+    project: Type.Optional(Name),
+    size: Size,
+    pool: Type.Optional(Name),
+    image: Type.Optional(Name),
+    ...labels,
+  },
+  strict,
+);
+export const VolumePatch = Type.Object({ size: Type.Optional(Size), labels: LabelsPatch }, strict);
+
+const Vlan = Type.Integer({ minimum: 1, maximum: 4094 });
+const networkFields = {
+  vlan: Type.Optional(Vlan),
+  trunk: Type.Optional(Type.Array(Vlan, { maxItems: 4094 })),
+  isolated: Type.Optional(Type.Boolean()),
+  mtu: Type.Optional(Type.Integer({ minimum: 1280, maximum: 9216 })),
+  address: Type.Optional(
+    Type.String({
+      maxLength: 64,
+      pattern: '^[0-9a-fA-F.:]+/[0-9]{1,3}$',
+      description: "the box's own address with prefix, e.g. 10.20.0.1/24",
+    }),
+  ),
+  dhcp: Type.Optional(Type.Boolean()),
+  nat: Type.Optional(Type.Boolean()),
+  reservations: Type.Optional(
+    Type.Array(Type.Object({ mac: Type.String({ maxLength: 17 }), address: Type.String({ maxLength: 45 }) }, strict), {
+      maxItems: 4096,
+    }),
+  ),
+};
+export const Network = Type.Object({
+  kind: Type.Literal('network'),
+  ...ObjectOut,
+  ...networkFields,
+  state: Type.String({ description: 'ready, pending or failed' }),
+  reason: Type.Optional(Type.String()),
+  leases: Type.Array(
+    Type.Object({
+      mac: Type.String(),
+      address: Type.String(),
+      hostname: Type.Optional(Type.String()),
+      expires: Type.Optional(Type.String()),
+    }),
+  ),
+  conditions: Type.Array(ConditionOut),
+});
+export const NetworkCreate = Type.Object({ name: Name, ...networkFields, ...labels }, strict);
+export const NetworkPatch = Type.Object(
+  {
+    ...Object.fromEntries(
+      Object.entries(networkFields).map(([field, schema]) => [field, Type.Optional(Type.Union([schema, Type.Null()]))]),
+    ),
+    labels: LabelsPatch,
+  },
+  strict,
+);
+
+export const Pool = Type.Object({
+  kind: Type.Literal('pool'),
+  ...ObjectOut,
+  driver: Type.String(),
+  path: Type.Optional(Type.String()),
+  reserve: Type.Optional(Bytes),
+  replicas: Type.Optional(Type.Integer()),
+  state: Type.String(),
+  reason: Type.Optional(Type.String()),
+  capacity: Type.Optional(Bytes),
+  used: Type.Optional(Bytes),
+  provisioned: Type.Optional(Bytes),
+  conditions: Type.Array(ConditionOut),
+});
+export const PoolCreate = Type.Object(
+  {
+    name: Name,
+    driver: Type.Optional(Type.Enum(['local', 'rbd', 'sim'])),
+    path: Type.Optional(Type.String({ maxLength: 4096, pattern: '^/', description: 'an absolute directory of the box' })),
+    reserve: Type.Optional(Size),
+    replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: 3 })),
+    ...labels,
+  },
+  strict,
+);
+
+export const User = Type.Object({
+  kind: Type.Literal('user'),
+  ...ObjectOut,
+  role: Role,
+  fullName: Type.Optional(Type.String()),
+  disabled: Type.Boolean(),
+  lastSignIn: Type.Optional(Time),
+});
+export const Password = Type.String({ minLength: 10, maxLength: 1024, description: 'at least 10 characters' });
+export const UserCreate = Type.Object(
+  {
+    name: Name,
+    role: Role,
+    fullName: Type.Optional(Type.String({ maxLength: 200 })),
+    password: Type.Optional(Password),
+    ...labels,
+  },
+  strict,
+);
+export const UserPatch = Type.Object(
+  {
+    role: Type.Optional(Role),
+    fullName: Type.Optional(Type.String({ maxLength: 200 })),
+    disabled: Type.Optional(Type.Boolean()),
+    password: Type.Optional(Password),
+    labels: LabelsPatch,
+  },
+  strict,
+);
+/** What inviting or resetting gives besides the user: a link that sets the password once. */
+export const UserWithLink = Type.Object({
+  ...User.properties,
+  setupUrl: Type.Optional(Type.String()),
+  setupExpiresAt: Type.Optional(Time),
+});
+
+export const Token = Type.Object({
+  kind: Type.Literal('token'),
+  ...ObjectOut,
+  role: Role,
+  user: Type.Optional(Type.String()),
+  expiresAt: Type.Optional(Time),
+  description: Type.Optional(Type.String()),
+  lastUsed: Type.Optional(Time),
+});
+export const TokenCreate = Type.Object(
+  {
+    name: Name,
+    role: Type.Optional(Role),
+    ttlSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 * 365 * 86_400 })),
+    expiresAt: Type.Optional(Type.String({ maxLength: 40, description: 'RFC 3339, e.g. 2030-01-31T00:00:00Z' })),
+    description: Type.Optional(Type.String({ maxLength: 200 })),
+    ...labels,
+  },
+  strict,
+);
+export const TokenWithSecret = Type.Object({ ...Token.properties, secret: Type.String() });
+
+export const Node = Type.Object({
+  kind: Type.Literal('node'),
+  ...ObjectOut,
+  state: Type.String(),
+  version: Type.Optional(Type.String()),
+  cpus: Type.Optional(Type.Integer()),
+  memory: Type.Optional(Bytes),
+  memoryReserved: Type.Optional(Bytes),
+  memoryFree: Type.Optional(Bytes),
+  accelerator: Type.Optional(Type.String()),
+  bootId: Type.Optional(Type.String()),
+  components: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      version: Type.Optional(Type.String()),
+      state: Type.String(),
+      message: Type.Optional(Type.String()),
+    }),
+  ),
+  conditions: Type.Array(ConditionOut),
+});
+export type Node = Static<typeof Node>;
+
+export const Task = Type.Object({
+  kind: Type.Literal('task'),
+  id: Type.String(),
+  verb: Type.String(),
+  target: Type.Object({ kind: Type.String(), name: Type.String(), project: Type.Optional(Type.String()) }),
+  state: Type.String(),
+  progress: Type.Number(),
+  step: Type.Optional(Type.String()),
+  etaSeconds: Type.Optional(Type.Number()),
+  cancellable: Type.Boolean(),
+  error: Type.Optional(Type.Object({ code: Type.String(), detail: Type.String() })),
+  startedAt: Time,
+  endedAt: Type.Optional(Time),
+  by: Type.Optional(Type.String()),
+});
+
+export const EventOut = Type.Object({
+  kind: Type.Literal('event'),
+  seq: Type.Integer(),
+  at: Time,
+  type: Type.String(),
+  reason: Type.String(),
+  message: Type.String(),
+  about: Type.Object({
+    kind: Type.String(),
+    name: Type.String(),
+    project: Type.Optional(Type.String()),
+    id: Type.Optional(Type.String()),
+  }),
+});
+
+export const AuditOut = Type.Object({
+  kind: Type.Literal('audit'),
+  seq: Type.Integer(),
+  at: Time,
+  who: Type.String(),
+  from: Type.String({ description: 'client address, or local' }),
+  verb: Type.String({ description: 'e.g. vm.create' }),
+  target: Type.String({ description: 'e.g. vms/web-1' }),
+  result: Type.String({ description: 'ok, or the code of the error' }),
+  traceId: Type.Optional(Type.String()),
+});
+
+export const SessionOut = Type.Object({
+  user: Type.String(),
+  role: Role,
+  via: Type.Enum(['socket', 'token', 'session']),
+  expiresAt: Type.Optional(Time),
+});

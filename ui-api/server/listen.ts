@@ -1,0 +1,111 @@
+/**
+ * Serves one app on several sockets: TCP (plain HTTP on loopback only, else TLS) and the unix socket of local root.
+ * The servers are our own, because fastify listens on one only; both hand their requests to its router, and
+ * upgrades to the WebSocket plugin, which listens on the app's own (never opened) server.
+ */
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server as HttpServer, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { CroftError } from '../../appliance/errors.ts';
+import type { Server } from './context.ts';
+
+export type ListenOptions = {
+  tcp?: { host: string; port: number };
+  /** Required on any address but loopback. */
+  tls?: { key: string; cert: string };
+  /** In a directory that only root may enter. */
+  unixSocket?: string;
+};
+
+export type Listening = { address?: { host: string; port: number }; url?: string };
+
+/** A client gets this long for its request; slow ones don't hold sockets for ever. Answers (events, waits) may last. */
+const limits: ServerOptions = { headersTimeout: 20_000, requestTimeout: 120_000, keepAliveTimeout: 72_000 };
+const maxConnections = 2_000;
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
+
+/** @throws CroftError `invalid-input` for plain HTTP beyond loopback, `in-use` when the address is taken */
+export async function listen(app: Server, { tcp, tls, unixSocket }: ListenOptions): Promise<Listening> {
+  if (tcp && !tls && !isLoopback(tcp.host)) {
+    throw new CroftError('invalid-input', `CROFT_LISTEN: ${tcp.host} is not loopback, so it needs TLS.`);
+  }
+  await app.ready();
+  const { closers, context } = app.croft;
+  const { localSockets } = context;
+  const handle: RequestListener = (request, response) => app.routing(request, response);
+  const servers: HttpServer[] = [];
+  closers.push(async () => {
+    await Promise.all(servers.map(stop));
+    if (unixSocket !== undefined) await rm(unixSocket, { force: true });
+  });
+
+  const listening: Listening = {};
+  if (tcp) {
+    const server = tls ? createTlsServer({ ...limits, ...tls, minVersion: 'TLSv1.2' }, handle) : createServer(limits, handle);
+    servers.push(serve(app, server));
+    await open(server, () => server.listen(tcp.port, tcp.host), `${tcp.host}:${tcp.port}`);
+    const { port } = server.address() as AddressInfo;
+    listening.address = { host: tcp.host, port };
+    listening.url = `${tls ? 'https' : 'http'}://${tcp.host.includes(':') ? `[${tcp.host}]` : tcp.host}:${port}`;
+  }
+  if (unixSocket !== undefined) {
+    const server = createServer(limits, handle);
+    server.prependListener('connection', (socket) => localSockets.add(socket));
+    servers.push(serve(app, server));
+    await refuseLive(unixSocket);
+    await open(server, () => server.listen(unixSocket), unixSocket);
+    await chmod(unixSocket, 0o600);
+  }
+  return listening;
+}
+
+function serve(app: Server, server: HttpServer): HttpServer {
+  server.maxConnections = maxConnections;
+  server.on('upgrade', (request, socket, head) => app.server.emit('upgrade', request, socket, head));
+  server.on('clientError', (_error: Error, socket: Socket) => {
+    // Not HTTP: there is no request that a problem could be about.
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+    else socket.destroy();
+  });
+  return server;
+}
+
+/** A socket file nobody answers on is left over from a killed service; one that answers is another Croft. */
+async function refuseLive(path: string): Promise<void> {
+  const alive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (alive) throw new CroftError('in-use', `Another Croft answers on ${path}; stop it first.`);
+  await rm(path, { force: true });
+}
+
+function open(server: HttpServer, start: () => void, where: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE')
+        reject(new CroftError('in-use', `CROFT_LISTEN: ${where} is taken by another program.`, { cause: error }));
+      else reject(error);
+    });
+    server.once('listening', resolve);
+    start();
+  });
+}
+
+/** Requests at work get this long to be answered. */
+const drainTime = 2_000;
+
+async function stop(server: HttpServer): Promise<void> {
+  if (!server.listening) return;
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const impatient = setTimeout(() => server.closeAllConnections(), drainTime);
+  await closed;
+  clearTimeout(impatient);
+}

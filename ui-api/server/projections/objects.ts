@@ -1,0 +1,96 @@
+/** The other kinds → flat objects of `/v1`. Pure. */
+import type { Image, Network, Node, StoragePool, Token, User } from '../../../appliance/resources/croft-kinds.ts';
+import { poolOf, type DataVolume, type PersistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
+import type { VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
+import { wishedDisks } from '../../../appliance/vm/guest-shape.ts';
+import { compact, identityOf, kebab, readiness } from './common.ts';
+import { bytesOf, classOf, requestOf } from './vm.ts';
+
+export const projectImage = (image: Image) =>
+  compact({
+    kind: 'image' as const,
+    ...identityOf(image),
+    state: image.metadata.deletionTimestamp ? 'terminating' : kebab(image.status?.phase ?? 'Pending'),
+    progress: image.status?.progress,
+    source: image.spec.source,
+    checksum: image.spec.checksum,
+    pool: image.spec.pool,
+    size: image.status?.virtualSize,
+    used: image.status?.size,
+    reason: image.status?.message || undefined,
+  });
+
+export const projectNetwork = (network: Network) =>
+  compact({
+    kind: 'network' as const,
+    ...identityOf(network),
+    ...network.spec,
+    ...readiness(network.status?.conditions),
+    leases: network.status?.leases ?? [],
+    conditions: network.status?.conditions ?? [],
+  });
+
+export const projectPool = (pool: StoragePool) =>
+  compact({
+    kind: 'pool' as const,
+    ...identityOf(pool),
+    ...pool.spec,
+    ...readiness(pool.status?.conditions),
+    capacity: pool.status?.capacity,
+    used: pool.status?.used,
+    provisioned: pool.status?.provisioned,
+    conditions: pool.status?.conditions ?? [],
+  });
+
+export const projectUser = (user: User) =>
+  compact({
+    kind: 'user' as const,
+    ...identityOf(user),
+    role: user.spec.role,
+    fullName: user.spec.fullName,
+    disabled: user.spec.disabled ?? false,
+    lastSignIn: user.status?.lastSignIn,
+  });
+
+export const projectToken = (token: Token) =>
+  compact({ kind: 'token' as const, ...identityOf(token), ...token.spec, lastUsed: token.status?.lastUsed });
+
+export const projectNode = (node: Node, memoryFree?: number) => {
+  const { state } = readiness(node.status?.conditions);
+  const { components = [], conditions = [], ...status } = node.status ?? {};
+  return compact({ kind: 'node' as const, ...identityOf(node), state, ...status, memoryFree, components, conditions });
+};
+
+/** Which VM of a project uses each claim. */
+export function usersOfClaims(vms: readonly VirtualMachine[]): Map<string, string> {
+  return new Map(
+    vms.flatMap((vm) =>
+      wishedDisks(vm.spec.template.spec).map(({ claim }) => [`${vm.metadata.namespace}/${claim}`, vm.metadata.name] as const),
+    ),
+  );
+}
+
+/** A volume is a claim, the DataVolume that makes it, or both. */
+export type VolumeParts = { claim?: PersistentVolumeClaim; dataVolume?: DataVolume; vm?: string };
+
+export function projectVolume({ claim, dataVolume, vm }: VolumeParts) {
+  const owner = claim ?? dataVolume;
+  if (!owner) throw new TypeError('a volume has a claim or a DataVolume');
+  const failed = dataVolume?.status?.phase === 'Failed';
+  const ready = dataVolume?.status?.conditions?.find(({ type, status }) => type === 'Ready' && status === 'False');
+  return compact({
+    kind: 'volume' as const,
+    ...identityOf(owner),
+    project: owner.metadata.namespace ?? 'default',
+    state: owner.metadata.deletionTimestamp ? 'terminating' : failed ? 'failed' : kebab(claim?.status?.phase ?? 'Pending'),
+    reason: claim?.status?.phase === 'Bound' ? undefined : ready?.message || undefined,
+    progress: claim?.status?.phase === 'Bound' ? undefined : dataVolume?.status?.progress,
+    size:
+      bytesOf(claim?.status?.capacity?.storage) ??
+      bytesOf(claim?.spec.resources?.requests?.storage) ??
+      bytesOf(dataVolume && requestOf(dataVolume.spec)),
+    pool: poolOf(claim?.spec.storageClassName ?? (dataVolume && classOf(dataVolume.spec))),
+    image: dataVolume?.spec.sourceRef?.name,
+    vm,
+  });
+}

@@ -1,0 +1,96 @@
+/** Changes of an existing VirtualMachine asked for by flat requests; each edits the draft it is given. Pure otherwise. */
+import { CroftError } from '../../../appliance/errors.ts';
+import { sizeAnnotation } from '../../../appliance/resources/instance-types.ts';
+import { formatBytes } from '../../../appliance/resources/quantity.ts';
+import type { VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
+import { networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
+import type { DiskWish, VmPatch } from '../../schemas/vm.ts';
+import { patchLabels } from './common.ts';
+import { cpusOf, memoryOf } from './vm.ts';
+import { bindingOf, diskParts, memoryBytes, networkSource, refuseField, resourcesOf } from './vm-draft.ts';
+
+/** Moves one NIC to another network; only that changes. @throws CroftError `not-found` */
+export function moveNic(vm: VirtualMachine, nicName: string, network: string): void {
+  const spec = vm.spec.template.spec;
+  const nic = wishedNics(spec).find(({ name }) => name === nicName);
+  if (!nic) {
+    const known = wishedNics(spec).map(({ name }) => name);
+    throw new CroftError('not-found', `VM ${vm.metadata.name} has no NIC ${nicName}; it has ${known.join(', ') || 'none'}.`);
+  }
+  if (networkOf(spec, nicName) === network) return;
+  delete nic.bridge;
+  delete nic.masquerade;
+  Object.assign(nic, bindingOf(network));
+  const sources = spec.networks ?? [];
+  spec.networks = sources.some(({ name }) => name === nicName)
+    ? sources.map((source) => (source.name === nicName ? networkSource(nicName, network) : source))
+    : [...sources, networkSource(nicName, network)];
+}
+
+/** A running guest keeps its cpus and memory until it is restarted. */
+export function patchVm(vm: VirtualMachine, patch: VmPatch): void {
+  const spec = vm.spec.template.spec;
+  if (patch.size !== undefined || patch.cpus !== undefined || patch.memory !== undefined) {
+    const wished =
+      patch.size === undefined
+        ? {
+            cpus: patch.cpus ?? cpusOf(spec),
+            memory: patch.memory === undefined ? memoryOf(spec) : memoryBytes(patch.memory),
+            size: undefined,
+          }
+        : resourcesOf(patch);
+    if (wished.cpus !== cpusOf(spec))
+      spec.domain.cpu = { ...(spec.domain.cpu?.model ? { model: spec.domain.cpu.model } : {}), cores: wished.cpus };
+    if (wished.memory !== memoryOf(spec)) spec.domain.memory = { guest: formatBytes(wished.memory) };
+    const { [sizeAnnotation]: _before, ...annotations } = vm.metadata.annotations ?? {};
+    vm.metadata.annotations = wished.size === undefined ? annotations : { ...annotations, [sizeAnnotation]: wished.size };
+  }
+  if (patch.runStrategy !== undefined) {
+    delete vm.spec.running;
+    vm.spec.runStrategy = patch.runStrategy;
+  }
+  for (const [index, { name, network }] of (patch.nics ?? []).entries()) {
+    if (!wishedNics(spec).some((nic) => nic.name === name)) {
+      refuseField(`/nics/${index}/name`, `nics[${index}].name: this VM has no NIC ${JSON.stringify(name)}.`);
+    }
+    moveNic(vm, name, network);
+  }
+  if (patch.labels !== undefined) vm.metadata.labels = patchLabels(vm.metadata.labels, patch.labels);
+}
+
+/** Adds a disk with its volume (and, for a new blank one, its template). Returns the disk's name. */
+export function addDisk(vm: VirtualMachine, wish: DiskWish): string {
+  const spec = vm.spec.template.spec;
+  const taken = new Set((spec.volumes ?? []).map(({ name }) => name));
+  let next = wishedDisks(spec).length;
+  while (taken.has(`disk${next}`)) next++;
+  const name = wish.name ?? `disk${next}`;
+  if (taken.has(name))
+    throw new CroftError('already-exists', `VM ${vm.metadata.name} has a disk ${name} already; choose another name.`);
+  const { disk, volume, template } = diskParts(vm.metadata.name, name, wish, 0, true);
+  spec.domain.devices.disks = [...(spec.domain.devices.disks ?? []), disk];
+  spec.volumes = [...(spec.volumes ?? []), volume];
+  if (template) vm.spec.dataVolumeTemplates = [...(vm.spec.dataVolumeTemplates ?? []), template];
+  return name;
+}
+
+/** Takes a disk away; its volume stays. Returns the volume's name. @throws CroftError `not-found`, `invalid-state` */
+export function removeDisk(vm: VirtualMachine, name: string, running: boolean): string {
+  const spec = vm.spec.template.spec;
+  const disks = wishedDisks(spec);
+  const found = disks.find(({ volume }) => volume === name);
+  if (!found) {
+    throw new CroftError(
+      'not-found',
+      `VM ${vm.metadata.name} has no disk ${name}; it has ${disks.map(({ volume }) => volume).join(', ') || 'none'}.`,
+    );
+  }
+  if (running && found === disks[0]) {
+    throw new CroftError('invalid-state', `Disk ${name} of VM ${vm.metadata.name} is the one it runs from; stop the VM first.`);
+  }
+  spec.domain.devices.disks = spec.domain.devices.disks?.filter((disk) => disk.name !== name);
+  spec.volumes = spec.volumes?.filter((volume) => volume.name !== name);
+  const templates = vm.spec.dataVolumeTemplates?.filter(({ metadata }) => metadata.name !== found.claim);
+  if (templates) vm.spec.dataVolumeTemplates = templates;
+  return found.claim;
+}

@@ -1,0 +1,145 @@
+/** VirtualMachine (with its instance and claims) → the flat VM of `/v1`. Pure. */
+import { formatBytes, parseBytes } from '../../../appliance/resources/quantity.ts';
+import { instanceTypeNamed, sizeAnnotation } from '../../../appliance/resources/instance-types.ts';
+import { poolOf, type DataVolumeSpec, type PersistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
+import { idLabel } from '../../../appliance/resources/identity.ts';
+import type { Condition } from '../../../appliance/resources/meta.ts';
+import type {
+  InstanceSpec,
+  PrintableStatus,
+  VirtualMachine,
+  VirtualMachineInstance,
+} from '../../../appliance/resources/virtual-machine.ts';
+import { macOf, networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
+import { runStrategyOf, stateOf } from '../../../appliance/vm/lifecycle.ts';
+import type { Vm } from '../../schemas/vm.ts';
+import { compact, identityOf } from './common.ts';
+
+/** The present state; a VM no reconciler has seen yet is `Provisioning`, or `Stopped` when it isn't to start. */
+export function printableStatusOf(vm: VirtualMachine): PrintableStatus {
+  if (vm.metadata.deletionTimestamp) return 'Terminating';
+  return vm.status?.printableStatus ?? (['Halted', 'Manual'].includes(runStrategyOf(vm.spec)) ? 'Stopped' : 'Provisioning');
+}
+
+/** vCPUs of a domain: sockets × cores × threads, 1 each where absent. */
+export function cpusOf({ domain }: InstanceSpec): number {
+  const { cores = 1, sockets = 1, threads = 1 } = domain.cpu ?? {};
+  return cores * sockets * threads;
+}
+
+/** Bytes a guest is given; 0 where the manifest says nothing or nonsense (the reconciler says so in a condition). */
+export function memoryOf({ domain }: InstanceSpec): number {
+  return bytesOf(domain.memory?.guest ?? domain.resources?.requests?.memory) ?? 0;
+}
+
+/** Bytes of a stored quantity. A stored manifest may hold one we cannot read: shown as unknown. */
+export function bytesOf(quantity: number | string | undefined): number | undefined {
+  if (quantity === undefined) return undefined;
+  try {
+    return parseBytes(quantity, 'size');
+  } catch {
+    // Not shown is right here: reading must work for whatever was stored.
+    return undefined;
+  }
+}
+
+export const requestOf = (spec: DataVolumeSpec) => (spec.storage ?? spec.pvc)?.resources?.requests?.storage;
+export const classOf = (spec: DataVolumeSpec) => (spec.storage ?? spec.pvc)?.storageClassName;
+
+const letters = 'abcdefghijklmnopqrstuvwxyz';
+
+function disksOf(vm: VirtualMachine, claims: ReadonlyMap<string, PersistentVolumeClaim>): Vm['disks'] {
+  const spec = vm.spec.template.spec;
+  const counts = { vd: 0, sd: 0, sr: 0 };
+  return wishedDisks(spec).map(({ claim: claimName, volume, disk }) => {
+    const claim = claims.get(claimName);
+    const template = vm.spec.dataVolumeTemplates?.find(({ metadata }) => metadata.name === claimName);
+    const bus = disk.cdrom?.bus ?? disk.disk?.bus ?? (disk.cdrom ? 'sata' : 'virtio');
+    const prefix = disk.cdrom ? 'sr' : bus === 'virtio' ? 'vd' : 'sd';
+    const index = counts[prefix]++;
+    return compact({
+      name: volume,
+      volume: claimName,
+      size:
+        bytesOf(claim?.status?.capacity?.storage) ??
+        bytesOf(claim?.spec.resources?.requests?.storage) ??
+        bytesOf(template && requestOf(template.spec)),
+      pool: poolOf(claim?.spec.storageClassName ?? (template && classOf(template.spec))),
+      bus,
+      device: prefix === 'sr' ? `sr${index}` : `${prefix}${letters[index] ?? '?'}`,
+    });
+  });
+}
+
+function nicsOf(vm: VirtualMachine, instance: VirtualMachineInstance | undefined): Vm['nics'] {
+  const spec = vm.spec.template.spec;
+  return wishedNics(spec).map((nic) => {
+    const seen = instance?.status?.interfaces?.find(({ name }) => name === nic.name);
+    const id = vm.metadata.labels?.[idLabel];
+    return compact({
+      name: nic.name,
+      network: networkOf(spec, nic.name),
+      mac: nic.macAddress?.toLowerCase() ?? seen?.mac ?? (id ? macOf(id, nic.name) : undefined),
+      model: nic.model ?? 'virtio',
+      addresses: seen?.ipAddresses ?? (seen?.ipAddress ? [seen.ipAddress] : []),
+    });
+  });
+}
+
+/** Why it is not as wished: a failure first, then why it isn't ready while it should run. */
+function reasonOf(vm: VirtualMachine, conditions: readonly Condition[]): string | undefined {
+  const failure = conditions.find(({ type, status }) => type === 'Failure' && status === 'True');
+  const notReady = conditions.find(({ type, status }) => type === 'Ready' && status === 'False');
+  const quiet: readonly PrintableStatus[] = ['Running', 'Stopped'];
+  const found = failure ?? (quiet.includes(printableStatusOf(vm)) ? undefined : notReady);
+  return found ? found.message || found.reason : undefined;
+}
+
+/** Instance type of the VM, while cpus and memory are still its. */
+function sizeOf(vm: VirtualMachine): string | undefined {
+  const type = instanceTypeNamed(vm.metadata.annotations?.[sizeAnnotation] ?? '');
+  const spec = vm.spec.template.spec;
+  return type && type.cpus === cpusOf(spec) && type.memory === memoryOf(spec) ? type.name : undefined;
+}
+
+const imageOf = (vm: VirtualMachine): string | undefined =>
+  vm.spec.dataVolumeTemplates?.map(({ spec }) => spec.sourceRef?.name).find((name) => name !== undefined);
+
+export type VmParts = {
+  vm: VirtualMachine;
+  instance?: VirtualMachineInstance;
+  /** Claims of the VM's project by name. */
+  claims: ReadonlyMap<string, PersistentVolumeClaim>;
+};
+
+export function projectVm({ vm, instance, claims }: VmParts): Vm {
+  const spec = vm.spec.template.spec;
+  const nics = nicsOf(vm, instance);
+  const conditions = vm.status?.conditions ?? [];
+  const extra = (instance?.status?.conditions ?? []).filter(
+    ({ type }) => !conditions.some((condition) => condition.type === type),
+  );
+  const all = [...conditions, ...extra];
+  return compact({
+    kind: 'vm' as const,
+    ...identityOf(vm),
+    project: vm.metadata.namespace ?? 'default',
+    state: stateOf(printableStatusOf(vm)),
+    reason: reasonOf(vm, all),
+    cpus: cpusOf(spec),
+    memory: memoryOf(spec),
+    size: sizeOf(vm),
+    image: imageOf(vm),
+    firmware: spec.domain.firmware?.bootloader?.efi ? ('efi' as const) : ('bios' as const),
+    runStrategy: runStrategyOf(vm.spec),
+    disks: disksOf(vm, claims),
+    nics,
+    node: instance?.status?.nodeName,
+    addresses: nics.flatMap(({ addresses }) => addresses),
+    os: instance?.status?.guestOSInfo?.prettyName ?? instance?.status?.guestOSInfo?.name,
+    conditions: all,
+  });
+}
+
+/** A quantity for a manifest, as short as it can be. */
+export const quantityOf = (value: number | string, field: string): string => formatBytes(parseBytes(value, field));

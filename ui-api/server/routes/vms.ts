@@ -1,0 +1,167 @@
+/** /v1/vms: create, read, wait, change, delete. Handlers project and store, nothing more; the reconciler does the work. */
+import { Type } from 'typebox';
+import { CroftError } from '../../../appliance/errors.ts';
+import { dataVolume } from '../../../appliance/resources/data-volume.ts';
+import { instanceTypes } from '../../../appliance/resources/instance-types.ts';
+import { virtualMachine, type VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
+import { editObject } from '../../../appliance/store/edit.ts';
+import type { ResourceStore } from '../../../appliance/store/store.ts';
+import { ChangeQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
+import { ExplanationOut, InstanceType, Vm, VmCreate, VmDeleteQuery, VmGetQuery, VmListQuery, VmPatch } from '../../schemas/vm.ts';
+import type { AppContext, Server } from '../context.ts';
+import { defaultProject, keyOf, mustFind, mustHaveImage, mustHaveNetwork } from '../lookup.ts';
+import { pageOf } from '../pages.ts';
+import { checkIfMatch, tag } from '../preconditions.ts';
+import { draftVm, wishedNicsOf } from '../projections/vm-draft.ts';
+import { patchVm } from '../projections/vm-changes.ts';
+import { mustBeFree, viewVm, viewVms } from '../views.ts';
+import { waitForVm } from '../waiting.ts';
+
+const changeQuery = Type.Object({ ...ChangeQuery }, strict);
+const projectQuery = Type.Object({ ...ProjectQuery }, strict);
+const defaultWaitSeconds = 60;
+
+/** Creates the one object of a VM. @throws CroftError `invalid-input` for images, networks and volumes that are not there */
+export async function createVm(store: ResourceStore, body: VmCreate, project: string): Promise<VirtualMachine> {
+  const draft = draftVm(body, project);
+  if (body.image !== undefined) await mustHaveImage(store, body.image, '/image');
+  for (const [index, { network }] of wishedNicsOf(body).entries()) {
+    await mustHaveNetwork(store, network, body.nics ? `/nics/${index}/network` : '/network');
+  }
+  for (const [index, { image, volume }] of (body.disks ?? []).entries()) {
+    if (image !== undefined) await mustHaveImage(store, image, `/disks/${index}/image`);
+    if (volume !== undefined) await mustBeFree(store, volume, project, `/disks/${index}/volume`);
+  }
+  return await store.create(virtualMachine, draft);
+}
+
+/** A VM that was deleted and read again meanwhile. */
+export const goneMeanwhile = (name: string): CroftError => new CroftError('not-found', `VM ${name} was deleted meanwhile.`);
+
+export function vmRoutes(app: Server, { port }: AppContext): void {
+  const viewer = { permission: 'viewer' } as const;
+  const operator = { permission: 'operator' } as const;
+
+  app.get('/v1/instancetypes', {
+    config: viewer,
+    schema: { summary: 'List instance types', response: { 200: Page(InstanceType) } },
+    handler: async () => ({ items: instanceTypes.map((type) => ({ kind: 'instancetype', ...type })) }),
+  });
+
+  app.get('/v1/vms', {
+    config: viewer,
+    schema: { summary: 'List VMs', querystring: VmListQuery, response: { 200: Page(Vm) } },
+    handler: async ({ store, query }) =>
+      pageOf(await viewVms(store, { namespace: query.project, labelSelector: query.labelSelector }), query),
+  });
+
+  app.post('/v1/vms', {
+    config: operator,
+    schema: { summary: 'Create a VM', querystring: changeQuery, body: VmCreate, response: { 201: Vm } },
+    handler: async ({ store, body, query }, reply) => {
+      const project = body.project ?? query.project ?? defaultProject;
+      const vm = await createVm(store, body, project);
+      tag(reply, vm).code(201).header('location', `/v1/vms/${vm.metadata.name}?project=${project}`);
+      return await viewVm(store, vm);
+    },
+  });
+
+  app.get('/v1/vms/:name', {
+    config: viewer,
+    schema: {
+      summary: 'Read a VM, or wait until it is so far',
+      params: NameParams,
+      querystring: VmGetQuery,
+      response: { 200: Vm },
+    },
+    handler: async (request, reply) => {
+      const { store, params, query } = request;
+      const vm = await mustFind(store, virtualMachine, params.name, query.project);
+      if (query.waitFor === undefined) {
+        tag(reply, vm);
+        return await viewVm(store, vm);
+      }
+      const key = { name: vm.metadata.name, namespace: vm.metadata.namespace ?? defaultProject };
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      const waited = await waitForVm(store, key, query.waitFor, (query.timeoutSeconds ?? defaultWaitSeconds) * 1000, gone.signal);
+      // A client tells the two apart without knowing what each wish means.
+      tag(reply, waited.vm).header('croft-wait', waited.reached ? 'reached' : 'expired');
+      return waited.view;
+    },
+  });
+
+  app.get('/v1/vms/:name/explain', {
+    config: viewer,
+    schema: {
+      summary: 'Why a VM is not as wished',
+      params: NameParams,
+      querystring: projectQuery,
+      response: { 200: ExplanationOut },
+    },
+    handler: async ({ store, params, query }) => {
+      const vm = await mustFind(store, virtualMachine, params.name, query.project);
+      return await port.explain({ name: vm.metadata.name, namespace: vm.metadata.namespace ?? defaultProject });
+    },
+  });
+
+  app.get('/v1/vms/:name/screenshot', {
+    config: viewer,
+    schema: { summary: "PNG of the guest's screen", params: NameParams, querystring: projectQuery },
+    handler: async ({ store, params, query }, reply) => {
+      const vm = await mustFind(store, virtualMachine, params.name, query.project);
+      const png = await port.screenshot({ name: vm.metadata.name, namespace: vm.metadata.namespace ?? defaultProject });
+      return await reply.type('image/png').send(png);
+    },
+  });
+
+  app.patch('/v1/vms/:name', {
+    config: operator,
+    schema: {
+      summary: 'Change a VM (merge patch)',
+      params: NameParams,
+      querystring: changeQuery,
+      body: VmPatch,
+      response: { 200: Vm },
+    },
+    handler: async (request, reply) => {
+      const { store, params, query, body } = request;
+      const found = await mustFind(store, virtualMachine, params.name, query.project);
+      for (const [index, { network }] of (body.nics ?? []).entries())
+        await mustHaveNetwork(store, network, `/nics/${index}/network`);
+      const vm = await editObject(store, virtualMachine, keyOf(found), (draft) => {
+        checkIfMatch(request, draft);
+        patchVm(draft, body);
+      });
+      if (!vm) throw goneMeanwhile(found.metadata.name);
+      tag(reply, vm);
+      return await viewVm(store, vm);
+    },
+  });
+
+  app.delete('/v1/vms/:name', {
+    config: operator,
+    schema: { summary: 'Delete a VM; its disks too unless deleteDisks=false', params: NameParams, querystring: VmDeleteQuery },
+    handler: async (request, reply) => {
+      const { store, params, query } = request;
+      const vm = await mustFind(store, virtualMachine, params.name, query.project);
+      checkIfMatch(request, vm);
+      if (query.deleteDisks === false) await keepDisks(store, vm);
+      await store.delete(virtualMachine, vm.metadata.name, vm.metadata.namespace, {
+        uid: request.plan ? undefined : vm.metadata.uid,
+      });
+      return await (request.plan ? { name: vm.metadata.name } : reply.code(204).send());
+    },
+  });
+}
+
+/** Lets the VM's DataVolumes outlive it: they are no longer its own. */
+async function keepDisks(store: ResourceStore, vm: VirtualMachine): Promise<void> {
+  const { items } = await store.list(dataVolume, { namespace: vm.metadata.namespace });
+  const uid = vm.metadata.uid;
+  for (const item of items.filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid))) {
+    await editObject(store, dataVolume, keyOf(item), (draft) => {
+      draft.metadata.ownerReferences = draft.metadata.ownerReferences?.filter((owner) => owner.uid !== uid);
+    });
+  }
+}
