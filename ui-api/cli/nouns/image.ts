@@ -1,0 +1,100 @@
+/** `croft image`: add from a name, address or file, build here, list, delete. */
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { Image, ImageCreate } from '../../client/types.ts';
+import { usageError } from '../exit.ts';
+import { dryRunOption, outputOption, waitOptions } from '../options.ts';
+import { imageColumns } from '../output/columns.ts';
+import { percent } from '../output/values.ts';
+import { onAction, type Session, type Shell } from '../session.ts';
+import { waitUntil } from '../wait.ts';
+import { addDelete, addList, addShow, dryRun, type Noun } from './resource.ts';
+
+const noun: Noun<Image> = { noun: 'image', title: 'Image', collection: (client) => client.images, columns: imageColumns };
+
+const builds = ['tiny', 'debian'] as const;
+
+export function register(program: Command, shell: Shell): void {
+  const image = program.command('image').description('images that VMs are made of');
+  addList(image, shell, noun);
+  addShow(image, shell, noun);
+  addAdd(image, shell);
+  addBuild(image, shell);
+  addDelete(image, shell, noun);
+}
+
+type AddOptions = { name?: string; checksum?: string; pool?: string };
+
+const withCommon = (command: Command): Command =>
+  waitOptions(
+    dryRunOption(
+      outputOption(command.option('--name <name>', 'name of the image').option('--pool <pool>', 'pool that keeps it')),
+    ),
+  );
+
+function addAdd(parent: Command, shell: Shell): void {
+  const add = withCommon(parent.command('add <source>').description('add an image from a URL or a file of the box')).option(
+    '--checksum <sum>',
+    'sha256:<hex> or sha512:<hex> of the bytes as fetched',
+  );
+  onAction<AddOptions>(add, shell, async ({ args: [source = ''], options, session }) => {
+    await create(session, imageFrom(source, options, session));
+  });
+}
+
+/** @throws CliError usage */
+function imageFrom(source: string, { name, checksum, pool }: AddOptions, session: Session): ImageCreate {
+  const common = { name: name ?? nameFrom(source), checksum, pool };
+  if (/^https?:\/\//.test(source)) return { ...common, source: { url: source } };
+  const build = builds.find((each) => each === source);
+  if (build) return { ...common, source: { build } };
+  if (!source.includes('/') && !existsSync(source)) {
+    throw usageError(
+      `${JSON.stringify(source)} is no address, no file here, and no image Croft builds.`,
+      `Give a URL, a file, or one of ${builds.join(', ')}.`,
+    );
+  }
+  // A file is read by the box itself: only over its own socket is our path surely its path.
+  const path = session.connection.socketPath ? resolve(source) : source;
+  if (!path.startsWith('/'))
+    throw usageError(`${source}: from another machine, give the absolute path of a file on the box, or a URL.`);
+  return { ...common, source: { file: path } };
+}
+
+/** `https://x/Debian_13-generic.qcow2` → `debian-13-generic`. */
+export function nameFrom(source: string): string {
+  const file = basename(source.replace(/[?#].*$/, ''));
+  const stem = file.replace(/(\.(qcow2|img|raw|vmdk|gz|xz|zst|iso))+$/i, '');
+  return stem
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 63);
+}
+
+function addBuild(parent: Command, shell: Shell): void {
+  const build = withCommon(parent.command('build <recipe>').description(`build an image on the box: ${builds.join(' or ')}`));
+  onAction<AddOptions>(build, shell, async ({ args: [recipe = ''], options, session }) => {
+    const found = builds.find((each) => each === recipe);
+    if (!found) throw usageError(`${JSON.stringify(recipe)} cannot be built.`, `There are ${builds.join(', ')}.`);
+    await create(session, { name: options.name ?? found, pool: options.pool, source: { build: found } });
+  });
+}
+
+async function create(session: Session, body: ImageCreate): Promise<void> {
+  const { images } = session.client;
+  if (await dryRun(session, (query) => images.create(body, query))) return;
+  const { body: created } = await images.create(body, session.project);
+  if (session.options.wait === false) return session.print(`${created.id ?? body.name}\n`);
+  const made = await waitUntil<Image>(session, {
+    what: `Image ${body.name}`,
+    goal: 'ready',
+    look: () => images.get(body.name, undefined, session.io.signal),
+    reached: (image) => image?.state === 'ready',
+    describe: (image) => [image?.state ?? 'missing', percent(image?.progress), image?.reason].filter(Boolean).join(' '),
+    hopeless: (image) => (image?.state === 'failed' ? `failed: ${image.reason ?? 'no reason was given'}` : undefined),
+    resume: `croft image show ${body.name} --watch`,
+  });
+  if (session.options.output && made) session.printOne(made, imageColumns);
+}

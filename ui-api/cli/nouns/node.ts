@@ -1,0 +1,19 @@
+/** `croft node`: this box. */
+import type { Command } from 'commander';
+import type { Node } from '../../client/types.ts';
+import { outputOption } from '../options.ts';
+import { nodeColumns } from '../output/columns.ts';
+import { onAction, type Shell } from '../session.ts';
+
+export function register(program: Command, shell: Shell): void {
+  const node = program.command('node').description('this box');
+  const show = outputOption(node.command('show').description('state, versions and components of the box'));
+  onAction(show, shell, async ({ options, session }) => {
+    const { body } = await session.client.request<Node>('GET', '/v1/node');
+    session.printOne(body, nodeColumns);
+    if (options.output && options.output !== 'table') return;
+    for (const { name, version, state, message } of body.components ?? []) {
+      session.print(`  ${name}${version ? ` ${version}` : ''}: ${state}${message ? `, ${message}` : ''}\n`);
+    }
+  });
+}

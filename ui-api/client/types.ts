@@ -1,0 +1,39 @@
+/** The objects of `/v1`, as types only: the server's schemas are their one source and are not loaded here. */
+import type { Static } from 'typebox';
+import type * as objects from '../schemas/objects.ts';
+import type * as vm from '../schemas/vm.ts';
+
+export type { DiskWish, NicWish, Vm, VmCreate, VmPatch } from '../schemas/vm.ts';
+export type Image = Static<typeof objects.Image>;
+export type ImageCreate = Static<typeof objects.ImageCreate>;
+export type Volume = Static<typeof objects.Volume>;
+export type VolumeCreate = Static<typeof objects.VolumeCreate>;
+export type Network = Static<typeof objects.Network>;
+export type NetworkCreate = Static<typeof objects.NetworkCreate>;
+export type Pool = Static<typeof objects.Pool>;
+export type PoolCreate = Static<typeof objects.PoolCreate>;
+export type User = Static<typeof objects.User>;
+export type UserCreate = Static<typeof objects.UserCreate>;
+/** After an invitation or a reset: with the link that sets the password once. */
+export type UserWithLink = Static<typeof objects.UserWithLink>;
+export type Token = Static<typeof objects.Token>;
+export type TokenCreate = Static<typeof objects.TokenCreate>;
+export type TokenWithSecret = Static<typeof objects.TokenWithSecret>;
+export type Node = Static<typeof objects.Node>;
+export type Task = Static<typeof objects.Task>;
+export type ApiEvent = Static<typeof objects.EventOut>;
+export type InstanceType = Static<typeof vm.InstanceType>;
+export type Explanation = Static<typeof vm.ExplanationOut>;
+export type ConsoleTicket = Static<typeof vm.Ticket>;
+
+export type Snapshot = {
+  kind?: string;
+  id?: string;
+  name: string;
+  vm?: string;
+  state?: string;
+  reason?: string;
+  size?: number;
+  createdAt?: string;
+};
+export type Page<T> = { items: T[]; nextPageToken?: string };
