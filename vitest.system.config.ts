@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests with real QEMU, Open vSwitch and packets: one at a time, for they share the machine's two cores. */
+export default defineConfig({
+  test: {
+    include: ['test/system/**/*.test.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 60_000,
+    maxWorkers: 1,
+    fileParallelism: false,
+    sequence: { concurrent: false },
+  },
+});
