@@ -1,0 +1,17 @@
+import { createLabNode } from './lab-node.ts';
+import { labK3s } from './lab-k3s.ts';
+import { obtainK3s } from './obtain-k3s.ts';
+import { relayApi } from './api-relay.ts';
+import { join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+const release = await obtainK3s();
+const node = await createLabNode('10.99.0.1');
+const stop = async () => { try { k3s.release(); } catch {} await node.destroy(); process.exit(0); };
+process.on('SIGTERM', stop); process.on('SIGINT', stop);
+const k3s = labK3s(node, { role: 'first', nodeName: (await import('node:os')).hostname() });
+await k3s.install(release.binary, release.images);
+await k3s.configure();
+await k3s.start();
+const relay = await relayApi(node, join(node.directory, 'etc/k3s.yaml'));
+writeFileSync('/tmp/k8slab/info.json', JSON.stringify({ ...relay, directory: node.directory, enter: node.enter, name: node.name, pid: process.pid, release }));
+console.log('up', relay.kubeconfig);
