@@ -140,7 +140,7 @@ export const maxSocketPath = 107;
 /** Makes the box's directories, owner-only. @throws CroftError `invalid-input` when sockets would have too long paths */
 export function makeDirectories(config: Config): Paths {
   const paths = pathsOf(config);
-  const longest = join(paths.vms, '00000000-0000-7000-8000-000000000000', 'control.sock');
+  const longest = join(paths.vms, '00000000-0000-7000-8000-000000000000', 'io', 'control.sock');
   if (longest.length > maxSocketPath) {
     throw new CroftError(
       'invalid-input',

@@ -14,7 +14,11 @@ export type NodeFacts = { bootId: string; accelerator: string; memoryReserved: n
 
 /** Kubernetes' rule for names: lower-case letters, digits, `-`. */
 export const nodeNameFrom = (host: string): string =>
-  host.toLowerCase().replaceAll(/[^a-z0-9-]+/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 63) || 'croft';
+  host
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 63) || 'croft';
 
 export const thisNodeName = (): string => nodeNameFrom(hostname());
 

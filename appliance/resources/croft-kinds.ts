@@ -86,6 +86,8 @@ export const image = defineKind({
     /** Bytes taken in the pool. */
     size: Type.Optional(Type.Integer()),
     message: Type.Optional(Type.String()),
+    /** The generation that a failure is of: it stands until the spec changes. */
+    observedGeneration: Type.Optional(Type.Integer()),
     conditions: Type.Optional(Type.Array(Condition)),
   }),
   columns: [
@@ -110,10 +112,46 @@ export const storagePool = defineKind({
       reserve: Type.Optional(Type.Integer({ minimum: 0 })),
       /** rbd only: copies of every block. */
       replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: 3 })),
+      /** rbd only: the disks of the box it is made of. One that goes from the list is emptied and taken out. */
+      disks: Type.Optional(
+        Type.Array(
+          Type.Object(
+            {
+              /** A UUID; a disk that replaces another has a new one, also in the same place. */
+              id: Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' }),
+              /** Whole disk, partition or file. */
+              path: Type.String({ pattern: '^/' }),
+              /** Bytes; a file of this size is made where there is none. */
+              size: Type.Optional(Type.Integer({ minimum: 1 })),
+              /** The disk's serial number (a file's path): what is on it may be overwritten. */
+              wipe: Type.Optional(Type.String()),
+            },
+            strict,
+          ),
+        ),
+      ),
     },
     strict,
   ),
   status: Type.Object({
+    /** Redundancy of a replicated pool in words, the disks that may fail without loss, and the disks. */
+    health: Type.Optional(
+      Type.Object({
+        state: Type.String(),
+        message: Type.String(),
+        survives: Type.Integer(),
+        disks: Type.Array(
+          Type.Object({
+            id: Type.String(),
+            name: Type.String(),
+            path: Type.String(),
+            size: Type.Integer(),
+            serial: Type.Optional(Type.String()),
+            state: Type.String(),
+          }),
+        ),
+      }),
+    ),
     /** Bytes. `used` is what the file system or cluster has given out, `provisioned` what guests could fill. */
     capacity: Type.Optional(Type.Integer()),
     used: Type.Optional(Type.Integer()),
@@ -124,6 +162,7 @@ export const storagePool = defineKind({
     { header: 'DRIVER', path: '.spec.driver' },
     { header: 'USED', path: '.status.used' },
     { header: 'CAPACITY', path: '.status.capacity' },
+    { header: 'HEALTH', path: '.status.health.message' },
   ],
 });
 export type StoragePool = Of<typeof storagePool>;

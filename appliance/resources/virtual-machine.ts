@@ -222,6 +222,8 @@ export const virtualMachine = defineKind({
         epoch: Type.Optional(Type.Integer()),
         /** How the last instance ended. */
         lastExit: Type.Optional(Type.String()),
+        /** The sentence that told of it. */
+        lastExitMessage: Type.Optional(Type.String()),
       }),
     ),
   }),

@@ -21,7 +21,8 @@ const doers: Record<GuestAction, (guest: Guest) => Promise<void>> = {
   unpause: (guest) => guest.resume(),
   reset: (guest) => guest.reset(),
   // The power button's sibling: the guest's own reboot is asked for over Ctrl-Alt-Del, as upstream does without an agent.
-  'soft-reboot': (guest) => guest.qmp('send-key', { keys: ['ctrl', 'alt', 'delete'].map((data) => ({ type: 'qcode', data })) }).then(() => undefined),
+  'soft-reboot': (guest) =>
+    guest.qmp('send-key', { keys: ['ctrl', 'alt', 'delete'].map((data) => ({ type: 'qcode', data })) }).then(() => undefined),
 };
 
 /** `reconcile` is called after an action, so that the status follows at once. */

@@ -9,14 +9,21 @@ import type { ExitReason } from '../resources/virtual-machine.ts';
 const nextSteps: Partial<Record<PrintableStatus, (name: string) => string[]>> = {
   Stopped: (name) => [`croft vm start ${name}`],
   Paused: (name) => [`croft vm unpause ${name}`],
-  ErrorUnschedulable: (name) => ['Stop another VM, or allow overcommit (CROFT_MEMORY_OVERCOMMIT).', `croft vm edit ${name} --memory SIZE`],
+  ErrorUnschedulable: (name) => [
+    'Stop another VM, or allow overcommit (CROFT_MEMORY_OVERCOMMIT).',
+    `croft vm edit ${name} --memory SIZE`,
+  ],
   DataVolumeError: (name) => [`croft volume list`, `croft vm delete ${name} and create it again from a ready image`],
   CrashLoopBackOff: (name) => [`croft vm console ${name}`, `croft vm stop ${name}`],
   Unknown: (name) => [`croft vm stop ${name} --force`],
   Stopping: (name) => [`croft vm stop ${name} --force`],
 };
 
-export function explainVm(vm: VirtualMachine, instance: VirtualMachineInstance | undefined, events: readonly EventRecord[]): Explanation {
+export function explainVm(
+  vm: VirtualMachine,
+  instance: VirtualMachineInstance | undefined,
+  events: readonly EventRecord[],
+): Explanation {
   const state = vm.status?.printableStatus ?? 'Provisioning';
   const { name } = vm.metadata;
   return {

@@ -6,7 +6,6 @@ import type { InstanceSpec, Interface } from '../resources/virtual-machine.ts';
 import { macOf, networkOf, wishedDisks, wishedNics } from './guest-shape.ts';
 import type { Slots } from './slots.ts';
 
-
 export type Owner = { uid: number; gid: number } | undefined;
 
 export type DiskWish = ReturnType<typeof wishedDisks>[number];
@@ -14,7 +13,9 @@ export type DiskWish = ReturnType<typeof wishedDisks>[number];
 /** What is known of each wished disk: its volume, or why it isn't ready. */
 export async function resolveDisks(resolver: VolumeResolver, namespace: string, spec: InstanceSpec) {
   const wishes = wishedDisks(spec);
-  const resolved = await Promise.all(wishes.map(async (wish) => ({ wish, found: await resolver.resolve(namespace, wish.claim) })));
+  const resolved = await Promise.all(
+    wishes.map(async (wish) => ({ wish, found: await resolver.resolve(namespace, wish.claim) })),
+  );
   return {
     pending: resolved.flatMap(({ found }) => ('pending' in found ? [found.pending] : [])),
     ready: resolved.flatMap(({ wish, found }) => ('pending' in found ? [] : [{ wish, volume: found }])),

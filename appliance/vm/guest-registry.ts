@@ -39,7 +39,8 @@ export function createGuestRegistry(hypervisor: Hypervisor, logger: Logger): Gue
         guests.delete(guest.id);
         ends.set(guest.id, { epoch: guest.epoch, exit: event.exit });
       }
-      if (event.type === 'io-error') logger.warn({ vm: guest.id, disk: event.disk, reason: event.reason }, 'disk error: the guest is paused');
+      if (event.type === 'io-error')
+        logger.warn({ vm: guest.id, disk: event.disk, reason: event.reason }, 'disk error: the guest is paused');
       for (const listener of listeners) listener(guest.id);
     });
   };
@@ -64,7 +65,8 @@ export function createGuestRegistry(hypervisor: Hypervisor, logger: Logger): Gue
       const found = await hypervisor.adopt();
       for (const guest of found.guests) add(guest);
       for (const { id, epoch, exit } of found.ended) ends.set(id, { epoch, exit });
-      for (const { pid, uuid } of found.unknown) logger.warn({ pid, uuid }, 'a QEMU without a record of ours runs here: left alone');
+      for (const { pid, uuid } of found.unknown)
+        logger.warn({ pid, uuid }, 'a QEMU without a record of ours runs here: left alone');
       return found.guests.map((guest) => guest.id);
     },
   };

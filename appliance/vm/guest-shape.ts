@@ -55,4 +55,5 @@ export function wishedDisks(spec: InstanceSpec) {
 
 /** The annotation that carries a start's number from the VM to its instance. */
 export const epochAnnotation = 'croft.io/epoch';
-export const epochOf = (instance: VirtualMachineInstance): number => Number(instance.metadata.annotations?.[epochAnnotation] ?? 1);
+export const epochOf = (instance: VirtualMachineInstance): number =>
+  Number(instance.metadata.annotations?.[epochAnnotation] ?? 1);

@@ -19,7 +19,10 @@ import { resolveDisks } from './guest-devices.ts';
 import type { VmContext } from './context.ts';
 
 /** Reconciles `namespace/name`. Returns when to look again, in ms, where no event will tell. */
-export async function reconcileInstance(context: VmContext, key: { name: string; namespace: string }): Promise<{ requeueAfter?: number }> {
+export async function reconcileInstance(
+  context: VmContext,
+  key: { name: string; namespace: string },
+): Promise<{ requeueAfter?: number }> {
   const instance = await context.store.get(virtualMachineInstance, key.name, key.namespace);
   if (!instance) return {};
   const vmId = instance.metadata.labels?.[idLabel];
@@ -47,7 +50,12 @@ async function observe(context: VmContext, instance: VirtualMachineInstance, vmI
 }
 
 /** Takes the step; returns ms after which to look again, if the step knows better than the plan. */
-async function execute(context: VmContext, instance: VirtualMachineInstance, vmId: string, step: InstanceStep): Promise<number | undefined> {
+async function execute(
+  context: VmContext,
+  instance: VirtualMachineInstance,
+  vmId: string,
+  step: InstanceStep,
+): Promise<number | undefined> {
   const key = keyOf(instance);
   const guest = context.registry.get(vmId);
   switch (step.do) {
@@ -66,7 +74,12 @@ async function execute(context: VmContext, instance: VirtualMachineInstance, vmI
     case 'power-down':
       context.registry.notePowerDown(vmId);
       await guest?.powerdown();
-      context.events.record({ type: 'Normal', reason: 'ShuttingDown', message: 'The power button was pressed.', about: aboutOf(instance, vmId) });
+      context.events.record({
+        type: 'Normal',
+        reason: 'ShuttingDown',
+        message: 'The power button was pressed.',
+        about: aboutOf(instance, vmId),
+      });
       return undefined;
     case 'await-power-down':
       return undefined;
@@ -92,7 +105,9 @@ const launchRetry = 2_000;
 async function launchOrConclude(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<number | undefined> {
   const outcome = await executeLaunch(context, instance, vmId);
   if ('waiting' in outcome) {
-    await editStatus(context.store, virtualMachineInstance, keyOf(instance), (draft) => setWaiting(draft, 'NotReady', outcome.waiting));
+    await editStatus(context.store, virtualMachineInstance, keyOf(instance), (draft) =>
+      setWaiting(draft, 'NotReady', outcome.waiting),
+    );
     return launchRetry;
   }
   if ('failed' in outcome) {
@@ -103,12 +118,23 @@ async function launchOrConclude(context: VmContext, instance: VirtualMachineInst
 }
 
 /** Writes how it ended, then lets go of what the guest held. Both repeat without harm. */
-async function conclude(context: VmContext, instance: VirtualMachineInstance, vmId: string, exit: ExitReason, detail?: string): Promise<undefined> {
+async function conclude(
+  context: VmContext,
+  instance: VirtualMachineInstance,
+  vmId: string,
+  exit: ExitReason,
+  detail?: string,
+): Promise<undefined> {
   await context.registry.get(vmId)?.kill();
   await editStatus(context.store, virtualMachineInstance, keyOf(instance), (draft) => setEnded(draft, exit, detail));
   await cleanUp(context, vmId);
   const type = exit === 'Stopped' || exit === 'GuestShutdown' ? 'Normal' : 'Warning';
-  context.events.record({ type, reason: exit, message: detail ? `${exitSentence(exit)} ${detail}` : exitSentence(exit), about: aboutOf(instance, vmId) });
+  context.events.record({
+    type,
+    reason: exit,
+    message: detail ? `${exitSentence(exit)} ${detail}` : exitSentence(exit),
+    about: aboutOf(instance, vmId),
+  });
   return undefined;
 }
 

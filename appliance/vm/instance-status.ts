@@ -45,15 +45,27 @@ export function setRunning(draft: VirtualMachineInstance, state: GuestRunState, 
   delete status.reason;
   status.croft = { ...status.croft, pid };
   const sentence = stateSentences[state];
-  setInstanceCondition(draft, { type: 'Ready', status: state === 'running' ? 'True' : 'False', reason: reasonOf(state), message: sentence ?? '' });
+  setInstanceCondition(draft, {
+    type: 'Ready',
+    status: state === 'running' ? 'True' : 'False',
+    reason: reasonOf(state),
+    message: sentence ?? '',
+  });
   if (state === 'paused' || state === 'io-error') {
-    setInstanceCondition(draft, { type: 'Paused', status: 'True', reason: state === 'paused' ? 'PausedByUser' : 'PausedIOError', message: sentence });
+    setInstanceCondition(draft, {
+      type: 'Paused',
+      status: 'True',
+      reason: state === 'paused' ? 'PausedByUser' : 'PausedIOError',
+      message: sentence,
+    });
   } else dropCondition(draft, 'Paused');
-  if (state === 'unresponsive') setInstanceCondition(draft, { type: 'Responsive', status: 'False', reason: 'QMPTimeout', message: sentence });
+  if (state === 'unresponsive')
+    setInstanceCondition(draft, { type: 'Responsive', status: 'False', reason: 'QMPTimeout', message: sentence });
   else dropCondition(draft, 'Responsive');
 }
 
-const reasonOf = (state: GuestRunState): string => (state === 'running' ? 'GuestRunning' : state === 'io-error' ? 'IOError' : state === 'paused' ? 'Paused' : 'Unresponsive');
+const reasonOf = (state: GuestRunState): string =>
+  state === 'running' ? 'GuestRunning' : state === 'io-error' ? 'IOError' : state === 'paused' ? 'Paused' : 'Unresponsive';
 
 /** The guest has ended. */
 export function setEnded(draft: VirtualMachineInstance, exit: ExitReason, detail?: string): void {
@@ -89,7 +101,11 @@ export function setGuestFacts(
   });
   if (agent?.os) status.guestOSInfo = agent.os;
   const assigned = status.interfaces.some((nic) => nic.ipAddress !== undefined);
-  setInstanceCondition(draft, { type: 'AddressAssigned', status: assigned ? 'True' : 'False', reason: assigned ? 'HasAddress' : 'NoAddress' });
+  setInstanceCondition(draft, {
+    type: 'AddressAssigned',
+    status: assigned ? 'True' : 'False',
+    reason: assigned ? 'HasAddress' : 'NoAddress',
+  });
   if (agent) setInstanceCondition(draft, { type: 'AgentConnected', status: 'True', reason: 'AgentAnswers' });
   else dropCondition(draft, 'AgentConnected');
 }

@@ -38,7 +38,12 @@ export async function executeLaunch(context: VmContext, instance: VirtualMachine
     draft.status = { ...draft.status, croft: { ...draft.status?.croft, accelerator } };
     setRunning(draft, state, guest.pid);
   });
-  context.events.record({ type: 'Normal', reason: 'Started', message: `Started with pid ${guest.pid} (${accelerator}).`, about: aboutOf(instance, vmId) });
+  context.events.record({
+    type: 'Normal',
+    reason: 'Started',
+    message: `Started with pid ${guest.pid} (${accelerator}).`,
+    about: aboutOf(instance, vmId),
+  });
   return { started: true };
 }
 
@@ -58,7 +63,11 @@ async function claim(context: VmContext, instance: VirtualMachineInstance): Prom
   if (holder !== undefined && holder !== context.nodeName) {
     throw new CroftError('conflict', `${draft.metadata.name} is held by ${holder}.`);
   }
-  draft.status = { ...draft.status, nodeName: context.nodeName, croft: { ...draft.status?.croft, epoch: epochOf(instance), bootId: context.bootId } };
+  draft.status = {
+    ...draft.status,
+    nodeName: context.nodeName,
+    croft: { ...draft.status?.croft, epoch: epochOf(instance), bootId: context.bootId },
+  };
   setPhase(draft, 'Scheduled');
   return context.store.updateStatus(virtualMachineInstance, draft);
 }
@@ -69,8 +78,18 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
   const owner = context.ownerOf(vmId);
   const { ready, pending } = await resolveDisks(context.volumes, namespace, spec);
   if (pending.length > 0) throw new CroftError('unavailable', pending.join(' '));
-  const diskSlots = slotsFor(context.journal, vmId, 'disk', wishedDisks(spec).map(({ volume }) => volume));
-  const nicSlots = slotsFor(context.journal, vmId, 'nic', wishedNics(spec).map(({ name }) => name));
+  const diskSlots = slotsFor(
+    context.journal,
+    vmId,
+    'disk',
+    wishedDisks(spec).map(({ volume }) => volume),
+  );
+  const nicSlots = slotsFor(
+    context.journal,
+    vmId,
+    'nic',
+    wishedNics(spec).map(({ name }) => name),
+  );
   const disks = await Promise.all(ready.map((disk) => guestDisk(disk, diskSlots, owner)));
   const nics = [];
   for (const nic of wishedNics(spec)) nics.push(await guestNic(context.plugger, { id: vmId, spec, owner }, nic, nicSlots));
@@ -92,11 +111,14 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
 }
 
 /** `q35` means the newest; only a versioned type is passed on. */
-const versionedMachine = (type: string | undefined): string | undefined => (type === undefined || type === 'q35' ? undefined : type);
+const versionedMachine = (type: string | undefined): string | undefined =>
+  type === undefined || type === 'q35' ? undefined : type;
 
 /** Without any wished order the first disk boots. */
 const withBootOrder = (disks: GuestSpec['disks']): GuestSpec['disks'] =>
-  disks.some((disk) => disk.bootOrder !== undefined) ? disks : disks.map((disk, index) => (index === 0 ? { ...disk, bootOrder: 1 } : disk));
+  disks.some((disk) => disk.bootOrder !== undefined)
+    ? disks
+    : disks.map((disk, index) => (index === 0 ? { ...disk, bootOrder: 1 } : disk));
 
 async function seed(
   context: VmContext,

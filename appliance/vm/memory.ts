@@ -7,7 +7,7 @@ import { isFinished } from './instance-phase.ts';
 /** QEMU's own memory beside the guest's: measured with q35, VNC and virtio under TCG and KVM, rounded up. Bytes. */
 export const qemuOverhead = 64 * 2 ** 20;
 
-export type MemoryPolicy = { /** bytes */ total: number; /** bytes */ reserve: number; overcommit: number };
+export type MemoryPolicy = { /** bytes */ total: number /** bytes */; reserve: number; overcommit: number };
 
 export const hostMemory = (reserve: number, overcommit: number): MemoryPolicy => ({ total: totalmem(), reserve, overcommit });
 

@@ -56,7 +56,8 @@ export function planInstance(observed: InstanceObservation): InstancePlan {
 }
 
 function planLaunch({ instance, disksPending, memoryFree }: InstanceObservation): InstancePlan {
-  if (disksPending.length > 0) return { step: { do: 'wait', reason: 'DisksPending', message: disksPending.join(' ') }, requeueAfter: 2_000 };
+  if (disksPending.length > 0)
+    return { step: { do: 'wait', reason: 'DisksPending', message: disksPending.join(' ') }, requeueAfter: 2_000 };
   const needed = memoryOf(instance.spec);
   if (needed > memoryFree) {
     const message = `It needs ${humanBytes(needed)} of memory; ${humanBytes(Math.max(0, memoryFree))} are free for VMs on this box.`;

@@ -5,7 +5,13 @@
  */
 import { setCondition } from '../resources/meta.ts';
 import type { DataVolume } from '../resources/data-volume.ts';
-import type { ExitReason, InstanceSpec, PrintableStatus, VirtualMachine, VirtualMachineInstance } from '../resources/virtual-machine.ts';
+import type {
+  ExitReason,
+  InstanceSpec,
+  PrintableStatus,
+  VirtualMachine,
+  VirtualMachineInstance,
+} from '../resources/virtual-machine.ts';
 import { runStrategyOf } from './lifecycle.ts';
 import { isFailure, isFinished } from './instance-phase.ts';
 
@@ -78,10 +84,11 @@ function settleStatus({ vm, instance, now }: VmObservation): VmPlan['status'] {
     status.stateChangeRequests = rest.length > 0 ? rest : undefined;
     if (!instance) status.croft = { ...status.croft, lastExit: 'Stopped' };
   }
-  if (request?.action === 'Start' && instance && !isFinished(instance)) status.stateChangeRequests = rest.length > 0 ? rest : undefined;
+  if (request?.action === 'Start' && instance && !isFinished(instance))
+    status.stateChangeRequests = rest.length > 0 ? rest : undefined;
   const exit = instance && isFinished(instance) ? instance.status?.croft?.exit : undefined;
   if (exit && status.croft?.lastExit !== exit) {
-    status.croft = { ...status.croft, lastExit: exit };
+    status.croft = { ...status.croft, lastExit: exit, lastExitMessage: readyMessage(instance) };
     status.startFailure = countFailure(vm, instance as VirtualMachineInstance, exit, now);
   }
   return status;
@@ -195,8 +202,10 @@ function printableStatus(observed: VmObservation, status: VmPlan['status'], step
     return (status.startFailure?.consecutiveFailCount ?? 0) > 0 ? 'CrashLoopBackOff' : 'Provisioning';
   }
   if (instance.metadata.deletionTimestamp || steps.some((step) => step.do === 'delete-instance')) return 'Stopping';
-  if (instance.status?.conditions?.some((condition) => condition.type === 'Paused' && condition.status === 'True')) return 'Paused';
-  if (instance.status?.conditions?.some((condition) => condition.type === 'Responsive' && condition.status === 'False')) return 'Unknown';
+  if (instance.status?.conditions?.some((condition) => condition.type === 'Paused' && condition.status === 'True'))
+    return 'Paused';
+  if (instance.status?.conditions?.some((condition) => condition.type === 'Responsive' && condition.status === 'False'))
+    return 'Unknown';
   if (instance.status?.phase === 'Running') return 'Running';
   return instance.status?.reason === 'Unschedulable' ? 'ErrorUnschedulable' : 'Starting';
 }
@@ -209,20 +218,25 @@ function whyNot(observed: VmObservation, status: VmPlan['status'], printable: Pr
     case 'DataVolumeError': {
       const volumes = notReady(observed);
       if (volumes.length === 0) return 'Its disks are being made.';
-      const said = (volume: DataVolume) => volume.status?.conditions?.find((condition) => condition.type === 'Running')?.message;
-      return volumes.map((volume) => said(volume) ?? `Disk ${volume.metadata.name} is ${volume.status?.phase ?? 'waiting'}.`).join(' ');
+      const said = (volume: DataVolume) => volume.status?.conditions?.find((condition) => condition.type === 'Ready')?.message;
+      return volumes
+        .map((volume) => said(volume) ?? `Disk ${volume.metadata.name} is ${volume.status?.phase ?? 'waiting'}.`)
+        .join(' ');
     }
     case 'CrashLoopBackOff': {
       const { consecutiveFailCount: count, retryAfterTimestamp } = status.startFailure ?? {};
-      return `It ended ${count} ${count === 1 ? 'time' : 'times'} in a row (${status.croft?.lastExit}); the next start is at ${retryAfterTimestamp}.`;
+      return `${status.croft?.lastExitMessage ?? status.croft?.lastExit} That was ${count} ${count === 1 ? 'time' : 'times'} in a row; the next start is at ${retryAfterTimestamp}.`;
     }
     case 'Starting':
     case 'ErrorUnschedulable':
     case 'Paused':
     case 'Unknown':
     case 'Stopping':
-      return instance?.status?.conditions?.find((condition) => condition.type === 'Ready')?.message ?? '';
+      return readyMessage(instance) ?? '';
     default:
       return '';
   }
 }
+
+const readyMessage = (instance: VirtualMachineInstance | undefined): string | undefined =>
+  instance?.status?.conditions?.find((condition) => condition.type === 'Ready')?.message;

@@ -31,7 +31,11 @@ export async function seedContent(
   };
 }
 
-async function readSecrets(store: ResourceStore, source: CloudInit, namespace: string): Promise<{ userdata?: string; networkdata?: string }> {
+async function readSecrets(
+  store: ResourceStore,
+  source: CloudInit,
+  namespace: string,
+): Promise<{ userdata?: string; networkdata?: string }> {
   const read = async (reference: { name: string } | undefined, key: string) => {
     if (!reference) return undefined;
     const found = await store.get(secret, reference.name, namespace);
@@ -41,11 +45,18 @@ async function readSecrets(store: ResourceStore, source: CloudInit, namespace: s
     }
     return Buffer.from(value, 'base64').toString();
   };
-  return { userdata: await read(source.secretRef, 'userdata'), networkdata: await read(source.networkDataSecretRef, 'networkdata') };
+  return {
+    userdata: await read(source.secretRef, 'userdata'),
+    networkdata: await read(source.networkDataSecretRef, 'networkdata'),
+  };
 }
 
 /** Writes the seed image to `file`, readable by `owner` only; replaces an older one whole. */
-export async function writeSeed(file: string, content: SeedContent, owner: { uid: number; gid: number } | undefined): Promise<void> {
+export async function writeSeed(
+  file: string,
+  content: SeedContent,
+  owner: { uid: number; gid: number } | undefined,
+): Promise<void> {
   const directory = join(file, '..');
   await mkdir(directory, { recursive: true, mode: 0o711 });
   const work = await mkdtemp(join(directory, '.seed-'));
@@ -53,7 +64,8 @@ export async function writeSeed(file: string, content: SeedContent, owner: { uid
     const names = ['meta-data', 'user-data', ...(content.networkConfig === undefined ? [] : ['network-config'])];
     await writeFile(join(work, 'meta-data'), content.metaData, { mode: 0o600 });
     await writeFile(join(work, 'user-data'), content.userData, { mode: 0o600 });
-    if (content.networkConfig !== undefined) await writeFile(join(work, 'network-config'), content.networkConfig, { mode: 0o600 });
+    if (content.networkConfig !== undefined)
+      await writeFile(join(work, 'network-config'), content.networkConfig, { mode: 0o600 });
     const image = join(work, 'seed.iso');
     await run(['genisoimage', '-quiet', '-V', 'cidata', '-J', '-r', '-o', image, ...names.map((name) => join(work, name))]);
     if (owner) await chown(image, owner.uid, owner.gid);

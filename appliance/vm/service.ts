@@ -17,6 +17,7 @@ import type { BoxPort } from '../ports.ts';
 import { startController, watching } from '../reconcile/controller.ts';
 import type { Events } from '../reconcile/events.ts';
 import { fromKey, keyOf, type Informer } from '../reconcile/informer.ts';
+import type { network } from '../resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from '../resources/data-volume.ts';
 import { idLabel } from '../resources/identity.ts';
 import type { Resource } from '../resources/meta.ts';
@@ -25,20 +26,21 @@ import type { ResourceStore } from '../store/store.ts';
 import { createBoxPort } from './box-port.ts';
 import type { VmContext } from './context.ts';
 import { createGuestRegistry } from './guest-registry.ts';
-import { wishedDisks } from './guest-shape.ts';
+import { networkOf, wishedDisks, wishedNics } from './guest-shape.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import { reconcileInstance } from './instance-reconciler.ts';
 import type { MemoryPolicy } from './memory.ts';
 import type { SlotJournal } from './slots.ts';
-import { reconcileVm } from './vm-reconciler.ts';
+import { reconcileVm, type Retire } from './vm-reconciler.ts';
 
 export type VmServiceOptions = {
   store: ResourceStore;
   informers: {
-    vms: Informer<typeof virtualMachine>;
-    instances: Informer<typeof virtualMachineInstance>;
-    dataVolumes: Informer<typeof dataVolume>;
-    claims: Informer<typeof persistentVolumeClaim>;
+    virtualMachine: Informer<typeof virtualMachine>;
+    virtualMachineInstance: Informer<typeof virtualMachineInstance>;
+    dataVolume: Informer<typeof dataVolume>;
+    persistentVolumeClaim: Informer<typeof persistentVolumeClaim>;
+    network: Informer<typeof network>;
   };
   hypervisor: Hypervisor;
   volumes: VolumeResolver;
@@ -51,14 +53,13 @@ export type VmServiceOptions = {
   bootId: string;
   seedDirectory: string;
   ownerOf: VmContext['ownerOf'];
+  retire: Retire;
 };
 
 export type VmService = {
   port: BoxPort;
   /** Ids of the guests that ran already when the service started. */
   adopted: string[];
-  /** Looks again at the VM whose NIC has this MAC: its lease changed. */
-  noteLeaseChange(): void;
   stop(): Promise<void>;
 };
 
@@ -69,18 +70,18 @@ const vmKey = (key: string): { name: string; namespace: string } => ({ namespace
 export async function startVms(options: VmServiceOptions): Promise<VmService> {
   const { informers, logger } = options;
   const registry = createGuestRegistry(options.hypervisor, logger);
-  const context: VmContext = { ...options, registry, instances: () => informers.instances.list() };
+  const context: VmContext = { ...options, registry, instances: () => informers.virtualMachineInstance.list() };
   const adopted = await registry.adopt();
 
   const vmController = startController({
     name: 'vm',
     logger,
     watches: [
-      watching(informers.vms),
-      watching(informers.instances),
-      watching(informers.dataVolumes, ownersOf),
+      watching(informers.virtualMachine),
+      watching(informers.virtualMachineInstance),
+      watching(informers.dataVolume, ownersOf),
     ],
-    reconcile: (key) => reconcileVm(options.store, vmKey(key)),
+    reconcile: (key) => reconcileVm(options.store, options.retire, vmKey(key)),
   });
   const instanceController = startController({
     name: 'instance',
@@ -88,13 +89,15 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     // Starts of many VMs run side by side: each waits mostly for its QEMU.
     concurrency: Math.max(4, 2 * availableParallelism()),
     watches: [
-      watching(informers.instances),
-      watching(informers.claims, (claim) => instancesUsing(informers.instances.list(), claim)),
+      watching(informers.virtualMachineInstance),
+      watching(informers.persistentVolumeClaim, (claim) => instancesUsing(informers.virtualMachineInstance.list(), claim)),
+      // Leases stand in a Network's status: an address that came or went is the instance's news too.
+      watching(informers.network, ({ metadata }) => instancesOn(informers.virtualMachineInstance.list(), metadata.name)),
     ],
     reconcile: (key) => reconcileInstance(context, vmKey(key)),
   });
   const enqueueId = (id: string) => {
-    const instance = informers.instances.list().find((candidate) => candidate.metadata.labels?.[idLabel] === id);
+    const instance = informers.virtualMachineInstance.list().find((candidate) => candidate.metadata.labels?.[idLabel] === id);
     if (instance) instanceController.enqueue(keyOf(instance));
   };
   registry.onChange(enqueueId);
@@ -102,9 +105,6 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   return {
     port: createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`)),
     adopted,
-    noteLeaseChange: () => {
-      for (const guest of registry.all()) enqueueId(guest.id);
-    },
     stop: async () => {
       await Promise.all([vmController.stop(), instanceController.stop()]);
       await options.hypervisor.close();
@@ -113,10 +113,15 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
 }
 
 const ownersOf = ({ metadata }: Resource): string[] =>
-  (metadata.ownerReferences ?? []).filter((owner) => owner.kind === 'VirtualMachine').map((owner) => `${metadata.namespace}/${owner.name}`);
+  (metadata.ownerReferences ?? [])
+    .filter((owner) => owner.kind === 'VirtualMachine')
+    .map((owner) => `${metadata.namespace}/${owner.name}`);
 
 const instancesUsing = (instances: ReturnType<Informer<typeof virtualMachineInstance>['list']>, claim: Resource): string[] =>
   instances
     .filter((instance) => instance.metadata.namespace === claim.metadata.namespace)
     .filter((instance) => wishedDisks(instance.spec).some((disk) => disk.claim === claim.metadata.name))
     .map(keyOf);
+
+const instancesOn = (instances: ReturnType<Informer<typeof virtualMachineInstance>['list']>, name: string): string[] =>
+  instances.filter(({ spec }) => wishedNics(spec).some((nic) => networkOf(spec, nic.name) === name)).map(keyOf);

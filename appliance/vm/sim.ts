@@ -5,7 +5,17 @@
  */
 import { Duplex } from 'node:stream';
 import { CroftError } from '../errors.ts';
-import type { Adoption, Guest, GuestDisk, GuestEvent, GuestExit, GuestNic, GuestRunState, GuestSpec, Hypervisor } from './hypervisor.ts';
+import type {
+  Adoption,
+  Guest,
+  GuestDisk,
+  GuestEvent,
+  GuestExit,
+  GuestNic,
+  GuestRunState,
+  GuestSpec,
+  Hypervisor,
+} from './hypervisor.ts';
 
 type SimGuest = { spec: GuestSpec; pid: number; state: GuestRunState; exit?: GuestExit; disks: Set<string>; nics: Set<string> };
 
@@ -92,7 +102,10 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     resume: async () => void (there('resume'), setState(world, id, 'running')),
     reset: async () => void (there('reset'), tell(world, id, { type: 'reset' })),
     kill: async () => {
-      if (world.guests.get(id) === record) endSimGuest(world, id, 'killed');
+      if (world.guests.get(id) !== record) return;
+      const exit = record.state === 'shutdown' || record.state === 'panicked' ? record.state : 'killed';
+      world.guests.delete(id);
+      tell(world, id, { type: 'exit', exit });
     },
     qmp: async () => ({}) as never,
     disks: async () => [...there('query').disks],

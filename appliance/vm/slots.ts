@@ -2,9 +2,10 @@
  * Slots: a NIC or disk keeps the index it was first given, also when others come and go, because the index is
  * in its tap's name and its PCI device's id. Kept per VM in the box's journal.
  */
+import type { Journal } from '../reconcile/saga.ts';
 
-/** Where slots are kept; the box store's journal satisfies it. */
-export type SlotJournal = { get(key: string): unknown; set(key: string, value: unknown): void; delete(key: string): void };
+/** Where slots are kept: the box store's journal, as JSON. */
+export type SlotJournal = Pick<Journal, 'get' | 'put' | 'delete'>;
 
 export type Slots = Record<string, number>;
 
@@ -25,9 +26,9 @@ export function assignSlots(before: Slots, names: readonly string[]): Slots {
 /** Slots of one VM and device class, assigned and remembered. */
 export function slotsFor(journal: SlotJournal, vmId: string, device: 'nic' | 'disk', names: readonly string[]): Slots {
   const key = `slots/${vmId}/${device}`;
-  const before = (journal.get(key) ?? {}) as Slots;
-  const slots = assignSlots(before, names);
-  if (JSON.stringify(slots) !== JSON.stringify(before)) journal.set(key, slots);
+  const text = journal.get(key);
+  const slots = assignSlots(text === undefined ? {} : (JSON.parse(text) as Slots), names);
+  if (JSON.stringify(slots) !== text) journal.put(key, JSON.stringify(slots));
   return slots;
 }
 

@@ -15,8 +15,8 @@ import type { VmContext } from './context.ts';
 /** Until the guest has an address its agent is asked again, ms; leases come as events. */
 const addressInterval = 3_000;
 
-/** Long enough for a guest's driver to see the carrier go, ms. */
-const linkDownMs = 300;
+/** Long enough for a guest to see the carrier go: shorter ones are missed by guests that poll it, ms. */
+const linkDownMs = 1_000;
 
 /** Returns ms after which to look again, or undefined. */
 export async function syncGuest(context: VmContext, instance: VirtualMachineInstance, guest: Guest): Promise<number | undefined> {
@@ -46,7 +46,12 @@ async function syncNics(context: VmContext, instance: VirtualMachineInstance, gu
     report(context, instance, guest, 'NicDetached', `NIC ${name} was detached.`);
   }
   for (const nic of wished) {
-    const plugged = await guestNic(context.plugger, { id: guest.id, spec: instance.spec, owner: context.ownerOf(guest.id) }, nic, slots);
+    const plugged = await guestNic(
+      context.plugger,
+      { id: guest.id, spec: instance.spec, owner: context.ownerOf(guest.id) },
+      nic,
+      slots,
+    );
     if (!present.includes(nic.name)) {
       await guest.attachNic(plugged);
       report(context, instance, guest, 'NicAttached', `NIC ${nic.name} was attached.`);
@@ -79,7 +84,12 @@ async function syncDisks(context: VmContext, instance: VirtualMachineInstance, g
       await guest.attachDisk(await guestDisk(disk, slots, context.ownerOf(guest.id)));
       report(context, instance, guest, 'DiskAttached', `Disk ${disk.wish.volume} was attached.`);
     } catch (error) {
-      context.events.record({ type: 'Warning', reason: 'FailedAttach', message: `Disk ${disk.wish.volume}: ${messageOf(error)}`, about: aboutOf(instance, guest.id) });
+      context.events.record({
+        type: 'Warning',
+        reason: 'FailedAttach',
+        message: `Disk ${disk.wish.volume}: ${messageOf(error)}`,
+        about: aboutOf(instance, guest.id),
+      });
       throw error;
     }
   }

@@ -14,8 +14,11 @@ export const vmFinalizer = 'kubevirt.io/virtualMachineControllerFinalize';
 
 type Key = { name: string; namespace: string };
 
+/** Gives back what a VM held beside its instance: uid, firmware variables, seed. Must repeat without harm. */
+export type Retire = (vmId: string) => Promise<void>;
+
 /** Reconciles `namespace/name`. Returns when to look again, in ms, where no event will tell. */
-export async function reconcileVm(store: ResourceStore, key: Key): Promise<{ requeueAfter?: number }> {
+export async function reconcileVm(store: ResourceStore, retire: Retire, key: Key): Promise<{ requeueAfter?: number }> {
   const vm = await adorned(store, key);
   if (!vm) return {};
   const instance = await store.get(virtualMachineInstance, key.name, key.namespace);
@@ -29,8 +32,9 @@ export async function reconcileVm(store: ResourceStore, key: Key): Promise<{ req
   });
   // Planned from this very version: a request that came meanwhile makes the write fail, and we plan anew.
   const draft = { ...vm, status: plan.status };
-  const current = JSON.stringify(draft.status) === JSON.stringify(vm.status) ? vm : await store.updateStatus(virtualMachine, draft);
-  for (const step of plan.steps) await execute(store, current, key, step);
+  const current =
+    JSON.stringify(draft.status) === JSON.stringify(vm.status) ? vm : await store.updateStatus(virtualMachine, draft);
+  for (const step of plan.steps) await execute(store, retire, current, key, step);
   return { requeueAfter: plan.requeueAfter };
 }
 
@@ -44,7 +48,7 @@ async function adorned(store: ResourceStore, key: Key): Promise<VirtualMachine |
   });
 }
 
-async function execute(store: ResourceStore, vm: VirtualMachine, key: Key, step: VmStep): Promise<void> {
+async function execute(store: ResourceStore, retire: Retire, vm: VirtualMachine, key: Key, step: VmStep): Promise<void> {
   switch (step.do) {
     case 'create-data-volume':
       return createDataVolume(store, vm, key, step.name);
@@ -59,6 +63,7 @@ async function execute(store: ResourceStore, vm: VirtualMachine, key: Key, step:
       await store.delete(virtualMachineInstance, key.name, key.namespace);
       return undefined;
     case 'release':
+      await retire(vm.metadata.labels?.[idLabel] ?? '');
       await editObject(store, virtualMachine, key, (draft) => {
         draft.metadata.finalizers = draft.metadata.finalizers?.filter((finalizer) => finalizer !== vmFinalizer);
       });
@@ -106,4 +111,3 @@ async function unlessThere(creation: Promise<unknown>): Promise<void> {
     if (!isCroftError(error, 'already-exists')) throw error;
   }
 }
-

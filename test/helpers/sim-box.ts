@@ -3,8 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../../appliance/host/logger.ts';
+import { memoryJournal } from '../../appliance/reconcile/saga.ts';
 import { startInformer } from '../../appliance/reconcile/informer.ts';
 import type { EventRecord, Events } from '../../appliance/reconcile/events.ts';
+import { network } from '../../appliance/resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
 import { virtualMachine, virtualMachineInstance } from '../../appliance/resources/virtual-machine.ts';
 import { openSqliteStore } from '../../appliance/store/sqlite.ts';
@@ -55,23 +57,27 @@ export type SimBox = {
   close: () => Promise<void>;
 };
 
-export async function startSimBox(wrap: (store: ResourceStore) => ResourceStore = (store) => store, memory = 64 * 2 ** 30): Promise<SimBox> {
+export async function startSimBox(
+  wrap: (store: ResourceStore) => ResourceStore = (store) => store,
+  memory = 64 * 2 ** 30,
+): Promise<SimBox> {
   const directory = mkdtempSync(join(tmpdir(), 'croft-sim-'));
   const raw = openSqliteStore({ path: join(directory, 'store.db') });
   const store = wrap(raw);
   const world = createSimWorld();
   const plugger = countingPlugger();
   const events = memoryEvents();
-  const journal = new Map<string, unknown>();
+  const journal = memoryJournal();
   let stop: () => Promise<void> = async () => undefined;
   let service: VmService;
 
   const start = async () => {
     const informers = {
-      vms: startInformer(store, virtualMachine),
-      instances: startInformer(store, virtualMachineInstance),
-      dataVolumes: startInformer(store, dataVolume),
-      claims: startInformer(store, persistentVolumeClaim),
+      virtualMachine: startInformer(store, virtualMachine),
+      virtualMachineInstance: startInformer(store, virtualMachineInstance),
+      dataVolume: startInformer(store, dataVolume),
+      persistentVolumeClaim: startInformer(store, persistentVolumeClaim),
+      network: startInformer(store, network),
     };
     service = await startVms({
       store,
@@ -80,13 +86,14 @@ export async function startSimBox(wrap: (store: ResourceStore) => ResourceStore 
       volumes: { resolve: async (_namespace, claim) => ({ pending: `Disk ${claim} is not there.` }) },
       plugger,
       events,
-      journal: { get: (key) => journal.get(key), set: (key, value) => void journal.set(key, value), delete: (key) => void journal.delete(key) },
+      journal,
       memory: { total: memory, reserve: 0, overcommit: 1 },
       logger: silentLogger(),
       nodeName: 'box-1',
       bootId: 'boot-1',
       seedDirectory: directory,
       ownerOf: () => undefined,
+      retire: async () => undefined,
     });
     stop = async () => {
       await service.stop();

@@ -18,7 +18,17 @@ const key = { name: 'vm', namespace: 'default' };
 const networks = [{ name: 'nic', multus: { networkName: 'vlan20' } }];
 const template = { spec: { networks, domain: { devices: { interfaces: [{ name: 'nic', bridge: {} }] } } } };
 
-type Command = 'start' | 'stop' | 'restart' | 'power-off' | 'panic' | 'crash' | 'pause' | 'service-restart' | 'deaf' | 'launch-fails';
+type Command =
+  | 'start'
+  | 'stop'
+  | 'restart'
+  | 'power-off'
+  | 'panic'
+  | 'crash'
+  | 'pause'
+  | 'service-restart'
+  | 'deaf'
+  | 'launch-fails';
 
 const only = (box: SimBox) => [...box.world.guests.keys()][0];
 
@@ -37,9 +47,13 @@ const commands: Record<Command, (box: SimBox) => Promise<unknown> | unknown> = {
   'power-off': (box) => endSimGuest(box.world, only(box) ?? '', 'shutdown'),
   panic: (box) => endSimGuest(box.world, only(box) ?? '', 'panicked'),
   crash: (box) => endSimGuest(box.world, only(box) ?? '', 'crashed'),
-  pause: (box) => box.service().port.act(key, 'pause').catch((error: unknown) => {
-    if (!isCroftError(error)) throw error;
-  }),
+  pause: (box) =>
+    box
+      .service()
+      .port.act(key, 'pause')
+      .catch((error: unknown) => {
+        if (!isCroftError(error)) throw error;
+      }),
   'service-restart': (box) => box.restart(),
   deaf: (box) => void box.world.deaf.add(only(box) ?? ''),
   'launch-fails': (box) => {

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { DataVolume } from '../../../appliance/resources/data-volume.ts';
-import type { ExitReason, RunStrategy, VirtualMachine, VirtualMachineInstance } from '../../../appliance/resources/virtual-machine.ts';
+import type {
+  ExitReason,
+  RunStrategy,
+  VirtualMachine,
+  VirtualMachineInstance,
+} from '../../../appliance/resources/virtual-machine.ts';
 import { requestRestart, requestStart, requestStop } from '../../../appliance/vm/lifecycle.ts';
 import { backoffSeconds, planVm } from '../../../appliance/vm/plan-vm.ts';
 

@@ -1,0 +1,191 @@
+/**
+ * The one place that imports implementations: store, network, storage, hypervisor and API become a box here.
+ * In the order of what depends on what; `stop` goes the other way round. Guests, switch and DHCP outlive it.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { makeDirectories, parseListen, type Config } from './config.ts';
+import { bootId } from './host/process-info.ts';
+import type { Logger } from './host/logger.ts';
+import { ensureLocalPool, requestTinyImage } from './defaults.ts';
+import { reportNode, thisNodeName, type Component } from './node/report.ts';
+import { createQemuHypervisor } from './qemu/hypervisor.ts';
+import { removeEfiVars } from './qemu/firmware.ts';
+import { startInformer } from './reconcile/informer.ts';
+import { image, network, storagePool } from './resources/croft-kinds.ts';
+import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
+import { parseBytes } from './resources/quantity.ts';
+import { virtualMachine, virtualMachineInstance } from './resources/virtual-machine.ts';
+import { openBoxStore, type BoxStore } from './store/box/box-store.ts';
+import { openSqliteStore } from './store/sqlite.ts';
+import type { ResourceStore } from './store/store.ts';
+import { version } from './version.ts';
+import type { Hypervisor } from './vm/hypervisor.ts';
+import { hostMemory } from './vm/memory.ts';
+import { startVms, type VmService } from './vm/service.ts';
+import { createSimHypervisor } from './vm/sim.ts';
+import { startNetwork, type NetworkService } from '../network/reconciler.ts';
+import { SimSwitchDriver, simHost } from '../network/sim.ts';
+import { startStorage, type StorageService } from '../storage/reconciler.ts';
+import { startApi } from '../ui-api/server/start.ts';
+
+export type Box = {
+  /** Where the API answers, e.g. `http://127.0.0.1:8440`. */
+  url: string;
+  /** The one-time link for the first administrator; absent once there is one. */
+  setupUrl: string | undefined;
+  stop(): Promise<void>;
+};
+
+export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
+
+/** Undo steps, run last first; one that fails is logged and doesn't stop the others. */
+function createStack(logger: Logger) {
+  const undo: { name: string; run: () => Promise<unknown> }[] = [];
+  return {
+    push: (name: string, run: () => Promise<unknown>) => void undo.push({ name, run }),
+    unwind: async () => {
+      for (const step of undo.splice(0).toReversed()) {
+        await step.run().catch((error: unknown) => logger.error({ err: error, part: step.name }, 'did not stop cleanly'));
+      }
+    },
+  };
+}
+
+/** Starts a box and resolves when it serves. Whatever was started is stopped again when a part fails. */
+export async function composeBox(config: Config, options: ComposeOptions): Promise<Box> {
+  const stack = createStack(options.logger);
+  try {
+    return await compose(config, options, stack);
+  } catch (error) {
+    await stack.unwind();
+    throw error;
+  }
+}
+
+async function compose(
+  config: Config,
+  { logger, simulated }: ComposeOptions,
+  stack: ReturnType<typeof createStack>,
+): Promise<Box> {
+  const paths = makeDirectories(config);
+  parseListen(config.listen);
+  const store = openSqliteStore({ path: paths.store, onBackgroundError: (error) => logger.error({ err: error }, 'store') });
+  stack.push('store', () => store.close());
+  const box = openBoxStore(paths.box, { logger });
+  stack.push('box store', () => box.close());
+
+  const informers = {
+    virtualMachine: startInformer(store, virtualMachine, { logger }),
+    virtualMachineInstance: startInformer(store, virtualMachineInstance, { logger }),
+    dataVolume: startInformer(store, dataVolume, { logger }),
+    persistentVolumeClaim: startInformer(store, persistentVolumeClaim, { logger }),
+    network: startInformer(store, network, { logger }),
+    storagePool: startInformer(store, storagePool, { logger }),
+    image: startInformer(store, image, { logger }),
+  };
+  stack.push('informers', () => Promise.all(Object.values(informers).map((informer) => informer.stop())));
+
+  const simulation = simulated ? { driver: new SimSwitchDriver(), host: simHost() } : undefined;
+  const networks = await startNetwork({ store, events: box.events, logger, config, paths, simulated: simulation });
+  stack.push('network', () => networks.close());
+
+  const first = await ensureLocalPool(store, simulated ? 'sim' : 'local');
+  const storage = await startStorage({ store, informers, tasks: box.tasks, events: box.events, logger, config, paths });
+  stack.push('storage', () => storage.stop());
+
+  const hypervisor = simulated
+    ? createSimHypervisor()
+    : createQemuHypervisor({ vms: paths.vms, dataDir: config.data, accel: config.accel as 'auto' | 'kvm' | 'tcg', logger });
+  const vms = await startVmService({ config, store, box, informers, networks, storage, hypervisor, logger });
+  stack.push('vms', () => vms.stop());
+
+  const api = await startApi({ config, store, box, port: vms.port, logger, version });
+  stack.push('api', () => api.close());
+
+  await report(store, config, networks, hypervisor, logger);
+  if (first && (await store.list(image, { limit: 1 })).items.length === 0) await requestTinyImage(store);
+  logger.info({ url: api.url, adopted: vms.adopted.length }, 'ready');
+  return { url: api.url, setupUrl: api.setupUrl, stop: () => stack.unwind() };
+}
+
+type VmParts = {
+  config: Config;
+  store: ResourceStore;
+  box: BoxStore;
+  informers: Parameters<typeof startVms>[0]['informers'];
+  networks: NetworkService;
+  storage: StorageService;
+  hypervisor: Hypervisor;
+  logger: Logger;
+};
+
+async function startVmService({
+  config,
+  store,
+  box,
+  informers,
+  networks,
+  storage,
+  hypervisor,
+  logger,
+}: VmParts): Promise<VmService> {
+  await Promise.all(Object.values(informers).map((informer) => informer.synced()));
+  const seedDirectory = join(config.data, 'seeds');
+  const root = process.getuid?.() === 0;
+  const vms = await startVms({
+    store,
+    informers,
+    hypervisor,
+    volumes: storage,
+    plugger: networks.plugger,
+    events: box.events,
+    journal: box.journal,
+    memory: hostMemory(parseBytes(config.reserve, 'CROFT_MEMORY_RESERVE'), Number(config.overcommit)),
+    logger,
+    nodeName: thisNodeName(),
+    bootId: await bootId(),
+    seedDirectory,
+    ownerOf: (vmId) => {
+      if (!root) return undefined;
+      const uid = box.uids.allocate(vmId);
+      return { uid, gid: uid };
+    },
+    retire: async (vmId) => {
+      await rm(join(seedDirectory, `${vmId}.iso`), { force: true });
+      await removeEfiVars(config.data, vmId);
+      box.uids.release(vmId);
+    },
+  });
+  // Ports of VMs that were deleted while nobody looked; running and stored ones keep theirs.
+  const known = [...informers.virtualMachine.list(), ...informers.virtualMachineInstance.list()].map(
+    (object) => object.metadata.labels?.['croft.io/id'] ?? '',
+  );
+  await networks.reap(new Set([...known, ...vms.adopted]));
+  return vms;
+}
+
+/** Tells the store what this box is. The accelerator's probe may take seconds, so it is told when it is known. */
+async function report(
+  store: ResourceStore,
+  config: Config,
+  networks: NetworkService,
+  hypervisor: Hypervisor,
+  logger: Logger,
+): Promise<void> {
+  const facts = async (accelerator: string) => {
+    const versions = await hypervisor.versions().catch((error: unknown) => ({ qemu: undefined, error }));
+    const qemu: Component = versions.qemu
+      ? { name: 'qemu', version: versions.qemu, state: 'ready' }
+      : { name: 'qemu', state: 'missing', message: 'Install the package qemu-system-x86.' };
+    return {
+      bootId: await bootId(),
+      accelerator,
+      memoryReserved: parseBytes(config.reserve, 'CROFT_MEMORY_RESERVE'),
+      components: [qemu, ...networks.components()],
+    };
+  };
+  await reportNode(store, thisNodeName(), await facts('unknown'));
+  const tellLater = async () => reportNode(store, thisNodeName(), await facts((await hypervisor.accelerator()).name));
+  tellLater().catch((error: unknown) => logger.warn({ err: error }, 'the accelerator is not known'));
+}

@@ -1,0 +1,36 @@
+/**
+ * The one entry point, run by bin/croft: box-local verbs here, everything else is the CLI's.
+ * Each verb imports what it needs when it runs, so that `croft vm list` doesn't pay for the service.
+ */
+import { enableCompileCache } from 'node:module';
+import { loadConfig } from './config.ts';
+import { catalogue, isCroftError, messageOf } from './errors.ts';
+
+enableCompileCache();
+
+type Verb = (args: string[]) => Promise<number>;
+
+const boxVerbs: Record<string, Verb> = {
+  start: async (args) => (await import('./start.ts')).start(args),
+  serve: async (args) => (await import('./start.ts')).serve(args),
+  dev: async (args) => (await import('./start.ts')).dev(args),
+  demo: async (args) => (await import('./demo/demo.ts')).demo(args),
+  uninstall: async (args) => (await import('./install/uninstall.ts')).uninstallCommand(args, loadConfig()),
+};
+
+async function main(argv: string[]): Promise<number> {
+  const verb = boxVerbs[argv[0] ?? ''];
+  if (verb) return verb(argv.slice(1));
+  const cli = await import('../ui-api/cli/main.ts');
+  return cli.main(argv);
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`croft: ${messageOf(error)}\n`);
+  if (isCroftError(error))
+    process.stderr.write(`${error.fix.join('\n')}\ncode: ${error.code} (${catalogue[error.code].title})\n`);
+  else process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
+  process.exitCode = isCroftError(error, 'invalid-input') ? 2 : 1;
+}

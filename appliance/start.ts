@@ -1,0 +1,98 @@
+/**
+ * `croft start` (announce, install, serve), `croft serve` (the service alone, as an init system starts it) and
+ * `croft dev` (the whole product on simulated drivers). Ctrl-C and SIGTERM stop the service, never the guests.
+ */
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { composeBox, type Box } from './compose.ts';
+import { loadConfig, settings, type Config, type SettingName } from './config.ts';
+import { CroftError, messageOf } from './errors.ts';
+import { createLogger } from './host/logger.ts';
+import { announcement } from './install/announcement.ts';
+import { ensurePackages, explainMissing, planPackages } from './install/installer.ts';
+import { forgetService, recordService } from './install/running.ts';
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+/** Flags of the settings (config.ts) plus the given switches. @throws CroftError `invalid-input` */
+function parseFlags(args: string[], switches: readonly string[]): { flags: Partial<Config>; on: Set<string> } {
+  const names = Object.keys(settings) as SettingName[];
+  const options = Object.fromEntries([
+    ...names.map((name) => [settings[name].flag, { type: 'string' as const }]),
+    ...switches.map((name) => [name, { type: 'boolean' as const }]),
+  ]);
+  try {
+    const values: Record<string, unknown> = parseArgs({ args, options }).values;
+    const flags = Object.fromEntries(
+      names.flatMap((name) => {
+        const value = values[settings[name].flag];
+        return typeof value === 'string' ? [[name, value]] : [];
+      }),
+    );
+    return { flags, on: new Set(switches.filter((name) => values[name] === true)) };
+  } catch (error) {
+    throw new CroftError('invalid-input', messageOf(error), { cause: error });
+  }
+}
+
+export async function start(args: string[]): Promise<number> {
+  const { flags, on } = parseFlags(args, ['no-install']);
+  const config = loadConfig(flags);
+  const install = !on.has('no-install') && !['no', '0', 'false'].includes(process.env.CROFT_INSTALL ?? 'yes');
+  const plan = await planPackages('run');
+  say(
+    announcement({
+      plan,
+      install,
+      root: process.getuid?.() === 0,
+      dataDir: config.data,
+      runDir: config.run,
+      cacheDir: config.cache,
+      listen: config.listen,
+      ovs: config.ovs === 'none' ? 'none' : config.ovs === 'system' ? 'system' : 'own',
+      ipForward: (await readFile('/proc/sys/net/ipv4/ip_forward', 'utf8')).trim(),
+      settings: changedSettings(config),
+    }),
+  );
+  const missing = await ensurePackages({ purpose: 'run', install, dataDir: config.data, log: say, plan });
+  for (const line of explainMissing(missing)) say(line);
+  return run(config, false);
+}
+
+const changedSettings = (config: Config): string[] =>
+  (Object.keys(settings) as SettingName[])
+    .filter((name) => config[name] !== settings[name].default)
+    .map((name) => `${settings[name].env}=${config[name]}`);
+
+export const serve = async (args: string[]): Promise<number> => run(loadConfig(parseFlags(args, []).flags), false);
+
+/** Everything simulated, in a directory of its own unless told otherwise. */
+export async function dev(args: string[]): Promise<number> {
+  const { flags } = parseFlags(args, []);
+  const home = join(tmpdir(), `croft-dev-${process.getuid?.() ?? 0}`);
+  return run(loadConfig({ data: join(home, 'data'), run: join(home, 'run'), ...flags }), true);
+}
+
+async function run(config: Config, simulated: boolean): Promise<number> {
+  const logger = createLogger(config.log);
+  const ended = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ended.abort());
+  const box = await composeBox(config, { logger, simulated });
+  await recordService(config.run);
+  for (const line of greeting(box)) process.stdout.write(`${line}\n`);
+  await new Promise<void>((resolve) =>
+    ended.signal.aborted ? resolve() : ended.signal.addEventListener('abort', () => resolve()),
+  );
+  say('Stopping the service; guests run on. Start it again with `npm start`, or stop guests with `croft vm stop --all`.');
+  await box.stop();
+  await forgetService(config.run);
+  return 0;
+}
+
+/** The one line at the end of a start: the address and how to sign in. */
+function greeting(box: Box): string[] {
+  const signIn = box.setupUrl ? `Set the administrator's password: ${box.setupUrl}` : `Sign in at ${box.url}`;
+  return [`Croft is ready at ${box.url}  ·  ${signIn}  ·  or use \`croft\` here as root.`];
+}
