@@ -3,7 +3,9 @@
  * In the order of what depends on what; `stop` goes the other way round. Guests, switch and DHCP outlive it.
  */
 import { rm } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
 import { bootId } from './host/process-info.ts';
 import type { Logger } from './host/logger.ts';
@@ -15,6 +17,7 @@ import { startInformer } from './reconcile/informer.ts';
 import { image, network, storagePool } from './resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
 import { parseBytes } from './resources/quantity.ts';
+import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './resources/virtual-machine.ts';
 import { openBoxStore, type BoxStore } from './store/box/box-store.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -22,8 +25,10 @@ import type { ResourceStore } from './store/store.ts';
 import { version } from './version.ts';
 import type { Hypervisor } from './vm/hypervisor.ts';
 import { hostMemory } from './vm/memory.ts';
+import { soloPlacement, type Placement } from './vm/placement.ts';
 import { startVms, type VmService } from './vm/service.ts';
 import { createSimHypervisor } from './vm/sim.ts';
+import { ensureDefaultNetwork } from '../network/default-network.ts';
 import { startNetwork, type NetworkService } from '../network/reconciler.ts';
 import { SimSwitchDriver, simHost } from '../network/sim.ts';
 import { startStorage, type StorageService } from '../storage/reconciler.ts';
@@ -70,16 +75,23 @@ async function compose(
 ): Promise<Box> {
   const paths = makeDirectories(config);
   parseListen(config.listen);
-  const store = openSqliteStore({ path: paths.store, onBackgroundError: (error) => logger.error({ err: error }, 'store') });
+  const inCluster = config.store === 'kubernetes';
+  const store = await openStore(config, paths.store, logger);
   stack.push('store', () => store.close());
   const box = openBoxStore(paths.box, { logger });
   stack.push('box store', () => box.close());
+
+  // Before the network chooses: k3s has these subnets for pods and Services without being on them yet.
+  if (inCluster) await ensureDefaultNetwork(store, [...clusterSubnets, ...hostSubnets()]);
 
   const informers = {
     virtualMachine: startInformer(store, virtualMachine, { logger }),
     virtualMachineInstance: startInformer(store, virtualMachineInstance, { logger }),
     dataVolume: startInformer(store, dataVolume, { logger }),
     persistentVolumeClaim: startInformer(store, persistentVolumeClaim, { logger }),
+    virtualMachineSnapshot: startInformer(store, virtualMachineSnapshot, { logger }),
+    virtualMachineRestore: startInformer(store, virtualMachineRestore, { logger }),
+    virtualMachineClone: startInformer(store, virtualMachineClone, { logger }),
     network: startInformer(store, network, { logger }),
     storagePool: startInformer(store, storagePool, { logger }),
     image: startInformer(store, image, { logger }),
@@ -97,16 +109,40 @@ async function compose(
   const hypervisor = simulated
     ? createSimHypervisor()
     : createQemuHypervisor({ vms: paths.vms, dataDir: config.data, accel: config.accel as 'auto' | 'kvm' | 'tcg', logger });
-  const vms = await startVmService({ config, store, box, informers, networks, storage, hypervisor, logger });
+  const placement = inCluster ? createShadowPodPlacement(store, thisNodeName(), logger) : soloPlacement;
+  const vms = await startVmService({ config, store, box, informers, networks, storage, hypervisor, placement, logger });
   stack.push('vms', () => vms.stop());
 
   const api = await startApi({ config, store, box, port: vms.port, logger, version });
   stack.push('api', () => api.close());
+  if (inCluster) {
+    const { startKubeFace } = await import('../ui-api/server/kube/start.ts');
+    const context = { store, port: vms.port, version };
+    const face = await startKubeFace({ kubeconfig: config.kubeconfig, nodeName: thisNodeName(), context, logger });
+    stack.push('kubernetes face', () => face.close());
+  }
 
   await report(store, config, networks, hypervisor, logger);
   if (first && (await store.list(image, { limit: 1 })).items.length === 0) await requestTinyImage(store);
   logger.info({ url: api.url, adopted: vms.adopted.length }, 'ready');
   return { url: api.url, setupUrl: api.setupUrl, stop: () => stack.unwind() };
+}
+
+/** k3s' default subnets of pods and Services (k3s docs, `--cluster-cidr`, `--service-cidr`). */
+const clusterSubnets = ['10.42.0.0/16', '10.43.0.0/16'];
+
+const hostSubnets = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((links) => (links ?? []).flatMap(({ cidr, family }) => (family === 'IPv4' && cidr ? [cidr] : [])));
+
+/** The store that the settings name; a cluster gets our kinds first. */
+async function openStore(config: Config, path: string, logger: Logger): Promise<ResourceStore> {
+  if (config.store !== 'kubernetes') {
+    return openSqliteStore({ path, onBackgroundError: (error) => logger.error({ err: error }, 'store') });
+  }
+  // Loaded only here: the Kubernetes client is larger than the rest of a solo box's code.
+  const [{ installCrds }, { openKubernetesStore }] = await Promise.all([import('./store/kubernetes-setup.ts'), import('./store/kubernetes.ts')]);
+  await installCrds(config.kubeconfig);
+  return openKubernetesStore({ kubeconfig: config.kubeconfig });
 }
 
 type VmParts = {
@@ -117,6 +153,7 @@ type VmParts = {
   networks: NetworkService;
   storage: StorageService;
   hypervisor: Hypervisor;
+  placement: Placement;
   logger: Logger;
 };
 
@@ -128,6 +165,7 @@ async function startVmService({
   networks,
   storage,
   hypervisor,
+  placement,
   logger,
 }: VmParts): Promise<VmService> {
   await Promise.all(Object.values(informers).map((informer) => informer.synced()));
@@ -140,8 +178,10 @@ async function startVmService({
     volumes: storage,
     plugger: networks.plugger,
     events: box.events,
+    tasks: box.tasks,
     journal: box.journal,
     memory: hostMemory(parseBytes(config.reserve, 'CROFT_MEMORY_RESERVE'), Number(config.overcommit)),
+    placement,
     logger,
     nodeName: thisNodeName(),
     bootId: await bootId(),

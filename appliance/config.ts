@@ -60,6 +60,19 @@ export const settings = {
     default: '1',
     check: (v) => (Number(v) >= 1 && Number(v) <= 10 ? undefined : 'must be 1 to 10'),
   },
+  store: {
+    env: 'CROFT_STORE',
+    flag: 'store',
+    description: 'Where resources live: sqlite on this box alone, kubernetes in the cluster of CROFT_KUBECONFIG.',
+    default: 'sqlite',
+    check: oneOf('sqlite', 'kubernetes'),
+  },
+  kubeconfig: {
+    env: 'CROFT_KUBECONFIG',
+    flag: 'kubeconfig',
+    description: 'Kubeconfig of the cluster, for the store kubernetes.',
+    default: '/etc/rancher/k3s/k3s.yaml',
+  },
   log: {
     env: 'CROFT_LOG',
     flag: 'log',

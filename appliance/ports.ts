@@ -1,5 +1,5 @@
 /**
- * The one port between API and box (design.md, *Privileges*): what a handler may ask of the box beside
+ * The one port between API and box (docs/architecture.md, *Privileges*): what a handler may ask of the box beside
  * writing desired state. On the appliance it goes over a socket; solo it is a call.
  */
 import type { Duplex } from 'node:stream';

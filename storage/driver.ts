@@ -41,17 +41,30 @@ export type VolumeInfo = {
 
 export type PoolUsage = { capacity: number; used: number; free: number; provisioned: number };
 
+/** A disk that a replicated pool is to be made of. */
+export type DiskWish = {
+  /** Also the uuid of its OSD. */
+  id: string;
+  path: string;
+  /** Bytes; a file of this size is made where there is none. */
+  size?: number | undefined;
+  /** Serial numbers (a file's or partition's path) of disks that may be overwritten. */
+  wipe?: string[] | undefined;
+};
+
 /** A disk of a replicated pool; `id` is the wish's (StoragePool's `spec.disks[].id`). */
 export type DiskState = {
   id: string;
-  /** `osd.1`. */
+  /** `osd.1`; its path while it has no number. */
   name: string;
   path: string;
   /** Bytes. */
-  size: number;
+  size?: number;
   serial?: string;
   /** `leaving`: its data is being moved to other disks, or it is dead and about to be forgotten. */
-  state: 'preparing' | 'up' | 'down' | 'leaving';
+  state: 'refused' | 'preparing' | 'up' | 'down' | 'leaving';
+  /** Why it was refused. */
+  reason?: string;
 };
 
 /** How safe a pool's data is, in words and as a figure. */
@@ -61,6 +74,8 @@ export type PoolHealth = {
   message: string;
   /** Disks that may fail now without loss. */
   survives: number;
+  /** Why the wished disks are not all in use. */
+  problem?: string;
   disks: DiskState[];
 };
 
@@ -99,10 +114,21 @@ export interface VolumeDriver {
 
   /** Redundancy; absent where a pool has none of its own (`local`). */
   health?(): Promise<PoolHealth>;
+  /** The disks the pool is to be made of from now on; the others are emptied and taken out. @throws what a disk is refused for */
+  setDisks?(disks: readonly DiskWish[]): Promise<void>;
 }
 
 /** A claim's volume, or one sentence (with numbers) why it isn't ready yet. */
-export type ResolvedVolume = { driver: VolumeDriver; volumeId: string; size: number } | { pending: string };
+export type ResolvedVolume =
+  | {
+      driver: VolumeDriver;
+      volumeId: string;
+      /** Bytes it has. */
+      size: number;
+      /** Bytes its claim asks for, where that is more: a guest that has it open grows it (`VolumeDriver.grow`). */
+      wished?: number;
+    }
+  | { pending: string };
 
 /** What appliance/vm asks of storage: the volume behind a claim. */
 export interface VolumeResolver {

@@ -43,7 +43,8 @@ export function createPools(context: LoadContext): Pools {
   return {
     find,
     async ensure(pool) {
-      const settings = JSON.stringify(pool.spec);
+      // Disks come and go in an open pool (setDisks).
+      const settings = JSON.stringify({ ...pool.spec, disks: undefined });
       const present = entries.get(pool.metadata.name);
       const entry = present && present.settings === settings && present.state !== 'failed' ? present : start(pool, settings);
       try {

@@ -19,7 +19,7 @@ import { dataVolume, persistentVolumeClaim, poolOf } from '../appliance/resource
 import { parseBytes } from '../appliance/resources/quantity.ts';
 import type { ResourceStore } from '../appliance/store/store.ts';
 import { CephCluster } from './ceph/cluster.ts';
-import { startClaimController } from './controllers/claims.ts';
+import { startClaimController, wishedSize } from './controllers/claims.ts';
 import { conditionOf, idOf, type StorageContext, type StorageInformers } from './controllers/context.ts';
 import { startDataVolumeController } from './controllers/data-volumes.ts';
 import { poolOfImage, startImageController } from './controllers/images.ts';
@@ -37,7 +37,7 @@ export type StorageOptions = {
   events: Events;
   logger: Logger;
   paths: Pick<Paths, 'pools'>;
-  config: Pick<Config, 'data' | 'cache'>;
+  config: Pick<Config, 'data' | 'cache'> & Partial<Pick<Config, 'run'>>;
   /** Bytes an image may have; default 2 TiB. */
   maxImageSize?: number;
   /** Tests serve images on loopback. */
@@ -59,7 +59,11 @@ const defaultMaxImageSize = 2 * 2 ** 40;
 
 export async function startStorage(options: StorageOptions): Promise<StorageService> {
   const { store, informers, tasks, events, logger, config } = options;
-  const ceph = new CephCluster({ root: join(config.data, 'ceph'), logger });
+  const ceph = new CephCluster({
+    root: join(config.data, 'ceph'),
+    ...(config.run === undefined ? {} : { run: join(config.run, 'ceph') }),
+    logger,
+  });
   const pools = createPools({ pools: options.paths.pools, ceph, logger });
   const imageWork = join(config.data, 'image-work');
   await mkdir(imageWork, { recursive: true, mode: 0o711 });
@@ -129,7 +133,8 @@ async function resolve(
   }
   const size = parseBytes(claim.status.capacity?.storage ?? 0, 'status.capacity.storage');
   try {
-    return { driver: pools.get(poolOf(claim.spec.storageClassName)), volumeId, size };
+    const wished = wishedSize(claim);
+    return { driver: pools.get(poolOf(claim.spec.storageClassName)), volumeId, size, ...(wished > size ? { wished } : {}) };
   } catch (error) {
     if (!isCroftError(error)) throw error;
     return { pending: `Disk ${claimName}: ${error.message}` };

@@ -129,7 +129,10 @@ export class JsonWorker {
   /** Our process stays alive for a helper only while it waits for an answer. */
   #hold(child: ChildProcessWithoutNullStreams): void {
     const streams = [child.stdin, child.stdout, child.stderr] as unknown as Socket[];
-    for (const held of [child, ...streams]) this.#pending.size > 0 ? held.ref() : held.unref();
+    for (const held of [child, ...streams]) {
+      if (this.#pending.size > 0) held.ref();
+      else held.unref();
+    }
   }
 
   async #running(): Promise<ChildProcessWithoutNullStreams> {

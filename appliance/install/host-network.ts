@@ -1,6 +1,6 @@
 /**
  * Takes Croft's traces off the machine's network: bridge, taps, nftables tables. Only names that are Croft's
- * (decisions.md: tap `ct<10 hex>n<i>`, leg `cn<10 hex>`, bridge `croft0`, table `croft`, all else `croft-…`) are touched, and only
+ * (docs/architecture.md: tap `ct<10 hex>n<i>`, leg `cn<10 hex>`, bridge `croft0`, table `croft`, all else `croft-…`) are touched, and only
  * in the network namespace this runs in.
  */
 import { messageOf } from '../errors.ts';

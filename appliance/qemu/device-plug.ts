@@ -10,6 +10,7 @@ import {
   releaseBackend,
   removeOrphans,
   requestUnplug,
+  topNodes,
   type PluggedDevice,
   type Qmp,
 } from './hot-plug.ts';
@@ -75,6 +76,11 @@ export class DevicePlug {
 
   removeOrphans(): Promise<void> {
     return removeOrphans(this.#qmp);
+  }
+
+  /** The node each disk's device uses, by the disk's name. */
+  topNodes(): Promise<Map<string, string>> {
+    return topNodes(this.#qmp);
   }
 
   /** The disk that a block node is part of; undefined when it is none, or QEMU doesn't say. */

@@ -210,6 +210,10 @@ export class QemuGuest implements Guest {
     return (await this.#plug.devices('nic')).map(({ name }) => name);
   }
 
+  topNodes(): Promise<ReadonlyMap<string, string>> {
+    return this.#plug.topNodes();
+  }
+
   async setLink(nic: string, up: boolean): Promise<void> {
     const device = (await this.#plug.devices('nic')).find(({ name }) => name === nic);
     if (!device) throw new CroftError('not-found', `The guest has no NIC ${nic}.`);

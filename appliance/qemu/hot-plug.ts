@@ -17,6 +17,21 @@ export async function pluggedDevices(qmp: Qmp): Promise<PluggedDevice[]> {
   });
 }
 
+type BlockDevice = { qdev?: string; inserted?: { 'node-name'?: string } };
+
+/** The node each disk's device uses, by the disk's name; an empty CD drive has none. */
+export async function topNodes(qmp: Qmp): Promise<Map<string, string>> {
+  const devices = await qmp<BlockDevice[]>('query-block');
+  return new Map(
+    devices.flatMap(({ qdev, inserted }): [string, string][] => {
+      // virtio-blk tells the path of its backend, below the device's own.
+      const device = qdev?.split('/').map(parseDeviceId).find((found) => found?.kind === 'disk');
+      const node = inserted?.['node-name'];
+      return device && node ? [[device.name, node]] : [];
+    }),
+  );
+}
+
 /** @throws CroftError `invalid-state` for a bus without hot-plug; whatever fails is undone */
 export async function attachDisk(qmp: Qmp, disk: GuestDisk): Promise<void> {
   if (disk.bus === 'sata') {

@@ -32,7 +32,8 @@ export type TaskHandle = {
 export interface Tasks {
   /** Runs `work` as a task. Its failure is recorded and thrown on. */
   run<T>(
-    about: Pick<Task, 'verb' | 'target'> & { by?: string; cancellable?: boolean },
+    /** `id`: a fresh one where something else has to name the task before it begins. */
+    about: Pick<Task, 'verb' | 'target'> & { id?: string; by?: string; cancellable?: boolean },
     work: (handle: TaskHandle) => Promise<T>,
   ): Promise<T>;
   get(id: string): Task | undefined;

@@ -123,8 +123,8 @@ export const storagePool = defineKind({
               path: Type.String({ pattern: '^/' }),
               /** Bytes; a file of this size is made where there is none. */
               size: Type.Optional(Type.Integer({ minimum: 1 })),
-              /** The disk's serial number (a file's path): what is on it may be overwritten. */
-              wipe: Type.Optional(Type.String()),
+              /** Serial numbers (a file's or partition's path) of disks that may be overwritten. */
+              wipe: Type.Optional(Type.Array(Type.String())),
             },
             strict,
           ),
@@ -140,14 +140,16 @@ export const storagePool = defineKind({
         state: Type.String(),
         message: Type.String(),
         survives: Type.Integer(),
+        problem: Type.Optional(Type.String()),
         disks: Type.Array(
           Type.Object({
             id: Type.String(),
             name: Type.String(),
             path: Type.String(),
-            size: Type.Integer(),
+            size: Type.Optional(Type.Integer()),
             serial: Type.Optional(Type.String()),
             state: Type.String(),
+            reason: Type.Optional(Type.String()),
           }),
         ),
       }),

@@ -6,7 +6,7 @@ import type { Static, TSchema } from 'typebox';
 import type { Resource } from './meta.ts';
 
 /**
- * Where a kind lives (design.md, *The store's contract*): `ours` are custom resources in a cluster,
+ * Where a kind lives (docs/architecture.md, *The store's contract*): `ours` are custom resources in a cluster,
  * `core` are Kubernetes' own.
  */
 export type Home = 'ours' | 'core';

@@ -4,6 +4,7 @@ import { secret } from './core-kinds.ts';
 import { image, network, node, storagePool, token, user } from './croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './data-volume.ts';
 import type { Kind } from './kind.ts';
+import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './virtual-machine.ts';
 
 export const kinds = [
@@ -11,6 +12,9 @@ export const kinds = [
   virtualMachineInstance,
   dataVolume,
   persistentVolumeClaim,
+  virtualMachineSnapshot,
+  virtualMachineRestore,
+  virtualMachineClone,
   secret,
   network,
   image,

@@ -212,6 +212,8 @@ export const virtualMachine = defineKind({
     ready: Type.Optional(Type.Boolean()),
     conditions: Type.Optional(Type.Array(Condition)),
     stateChangeRequests: Type.Optional(Type.Array(StateChangeRequest)),
+    /** Upstream's: the VirtualMachineRestore that holds the VM stopped while it puts its disks back. */
+    restoreInProgress: Type.Optional(Type.String()),
     startFailure: Type.Optional(
       Type.Object({ consecutiveFailCount: Type.Optional(Type.Integer()), retryAfterTimestamp: Type.Optional(Type.String()) }),
     ),

@@ -1,6 +1,6 @@
 /**
  * The store's contract: what kube-apiserver can keep, and no more, for the SQLite store and the
- * Kubernetes store alike (design.md, *The store's contract*).
+ * Kubernetes store alike (docs/architecture.md, *The store's contract*).
  *
  * - Compare-and-swap on one object; no transactions across objects.
  * - `uid` and `resourceVersion` are opaque.
@@ -44,7 +44,12 @@ export type Draft<K extends Kind> = Omit<Of<K>, 'apiVersion' | 'kind' | 'metadat
   metadata: Pick<ObjectMeta, 'name'> & Partial<ObjectMeta>;
 };
 
-export type DeleteOptions = { uid?: string; resourceVersion?: string };
+export type DeleteOptions = {
+  uid?: string;
+  resourceVersion?: string;
+  /** Seconds that pods get to end; means nothing to other kinds. */
+  graceSeconds?: number;
+};
 
 export interface ResourceStore {
   /** @returns undefined when there is none. */

@@ -3,11 +3,13 @@ import type { NicPlugger } from '../../network/driver.ts';
 import type { VolumeResolver } from '../../storage/driver.ts';
 import type { Logger } from '../host/logger.ts';
 import type { Events } from '../reconcile/events.ts';
+import type { Locks } from '../reconcile/locks.ts';
 import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
 import type { ResourceStore } from '../store/store.ts';
 import type { GuestRegistry } from './guest-registry.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import type { MemoryPolicy } from './memory.ts';
+import type { Placement } from './placement.ts';
 import type { SlotJournal } from './slots.ts';
 
 export type VmContext = {
@@ -19,6 +21,9 @@ export type VmContext = {
   events: Events;
   journal: SlotJournal;
   memory: MemoryPolicy;
+  /** By VM id: held while a guest is started or its devices change, and while its disks are frozen or put back. */
+  locks: Locks;
+  placement: Placement;
   logger: Logger;
   /** Name of this box's Node. */
   nodeName: string;

@@ -98,6 +98,8 @@ export interface Guest {
   /** Names of the disks and NICs the guest has now, the seed not counted. */
   disks(): Promise<string[]>;
   nics(): Promise<string[]>;
+  /** The block node that each of those disks uses now: after a live snapshot, the newest layer's. */
+  topNodes(): Promise<ReadonlyMap<string, string>>;
   attachNic(nic: GuestNic): Promise<void>;
   detachNic(name: string): Promise<void>;
   setLink(nic: string, up: boolean): Promise<void>;

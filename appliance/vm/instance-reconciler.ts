@@ -31,7 +31,10 @@ export async function reconcileInstance(
   }
   const observed = await observe(context, instance, vmId);
   const plan = planInstance(observed);
-  const again = await execute(context, instance, vmId, plan.step);
+  // Ending a guest waits for nobody; starting one and changing its devices must not meet its disks being frozen.
+  const alone = plan.step.do === 'launch' || plan.step.do === 'sync';
+  const work = () => execute(context, instance, vmId, plan.step);
+  const again = await (alone ? context.locks.with([vmId], work) : work());
   return { requeueAfter: again ?? plan.requeueAfter };
 }
 
@@ -45,6 +48,7 @@ async function observe(context: VmContext, instance: VirtualMachineInstance, vmI
     ended: context.registry.endOf(vmId, epochOf(instance)),
     disksPending: disks?.pending ?? [],
     memoryFree: memoryFree(context.memory, context.instances(), instance.metadata.uid),
+    place: context.placement.placeOf(instance),
     now: Date.now(),
   };
 }
@@ -66,6 +70,14 @@ async function execute(
       return undefined;
     case 'wait':
       await editStatus(context.store, virtualMachineInstance, key, (draft) => setWaiting(draft, step.reason, step.message));
+      return undefined;
+    case 'place':
+      await context.placement.request(instance, vmId, step.here);
+      return undefined;
+    case 'give-back':
+      await context.placement.release(instance);
+      return undefined;
+    case 'leave':
       return undefined;
     case 'launch':
       return launchOrConclude(context, instance, vmId);
@@ -91,7 +103,7 @@ async function execute(
     case 'conclude':
       return conclude(context, instance, vmId, step.exit);
     case 'release':
-      await cleanUp(context, vmId);
+      await cleanUp(context, instance, vmId);
       await editObject(context.store, virtualMachineInstance, key, (draft) => {
         draft.metadata.finalizers = draft.metadata.finalizers?.filter((finalizer) => finalizer !== instanceFinalizer);
       });
@@ -127,7 +139,7 @@ async function conclude(
 ): Promise<undefined> {
   await context.registry.get(vmId)?.kill();
   await editStatus(context.store, virtualMachineInstance, keyOf(instance), (draft) => setEnded(draft, exit, detail));
-  await cleanUp(context, vmId);
+  await cleanUp(context, instance, vmId);
   const type = exit === 'Stopped' || exit === 'GuestShutdown' ? 'Normal' : 'Warning';
   context.events.record({
     type,
@@ -138,11 +150,13 @@ async function conclude(
   return undefined;
 }
 
-async function cleanUp(context: VmContext, vmId: string): Promise<void> {
+async function cleanUp(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<void> {
   await context.plugger.unplugAll(vmId);
   await context.hypervisor.forget(vmId);
   forgetSlots(context.journal, vmId);
   context.registry.remove(vmId);
+  // Last: whoever is placed here next finds the box free.
+  await context.placement.release(instance);
 }
 
 export const keyOf = (instance: VirtualMachineInstance) => ({

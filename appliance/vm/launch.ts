@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
-import { virtualMachineInstance } from '../resources/virtual-machine.ts';
+import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
 import { cpusOf, epochOf, firmwareOf, memoryOf, wishedDisks, wishedNics } from './guest-shape.ts';
@@ -21,6 +21,9 @@ export type LaunchOutcome = { started: true } | { waiting: string } | { failed: 
 
 /** @throws what the store throws: such a launch is simply tried again. */
 export async function executeLaunch(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<LaunchOutcome> {
+  const vm = await context.store.get(virtualMachine, instance.metadata.name, instance.metadata.namespace);
+  // The VM controller is about to take the instance away; its disks are no longer its own.
+  if (vm?.status?.restoreInProgress !== undefined) return { waiting: 'Its disks are being put back to a snapshot.' };
   const claimed = await claim(context, instance);
   const spec = await settle(guestSpec(context, claimed, vmId));
   if ('error' in spec) {

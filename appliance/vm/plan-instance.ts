@@ -8,6 +8,7 @@ import { humanBytes } from '../resources/quantity.ts';
 import type { GuestExit, GuestRunState } from './hypervisor.ts';
 import { epochOf, graceOf, memoryOf } from './guest-shape.ts';
 import { exitReason, isFinished } from './instance-phase.ts';
+import type { Place } from './placement.ts';
 
 export type InstanceObservation = {
   instance: VirtualMachineInstance;
@@ -19,12 +20,18 @@ export type InstanceObservation = {
   disksPending: string[];
   /** Bytes that VMs of this box may still be given, this one not counted. */
   memoryFree: number;
+  place: Place;
   now: number;
 };
 
 export type InstanceStep =
   | { do: 'adorn' }
   | { do: 'wait'; reason: 'Unschedulable' | 'DisksPending'; message: string }
+  /** Ask for a place; `here`: the guest runs on this box already. */
+  | { do: 'place'; here: boolean }
+  | { do: 'give-back' }
+  /** Another box's instance: nothing is ours to do. */
+  | { do: 'leave' }
   | { do: 'launch' }
   | { do: 'sync' }
   | { do: 'power-down' }
@@ -39,14 +46,16 @@ export type InstancePlan = { step: InstanceStep; requeueAfter?: number };
 export const instanceFinalizer = 'croft.io/instance';
 
 export function planInstance(observed: InstanceObservation): InstancePlan {
-  const { instance, guest } = observed;
+  const { instance, guest, place } = observed;
+  if (place.state === 'elsewhere' && !guest) return { step: { do: 'leave' } };
   const removing = instance.metadata.deletionTimestamp !== undefined;
   if (!removing && !instance.metadata.finalizers?.includes(instanceFinalizer)) return { step: { do: 'adorn' } };
   if (guest && guest.epoch !== epochOf(instance)) return { step: { do: 'kill-stale' } };
   if (guest?.state === 'shutdown' || guest?.state === 'panicked') {
-    return { step: { do: 'conclude', exit: exitReason(guest.state, removing) } };
+    return { step: { do: 'conclude', exit: exitReason(guest.state, removing || place.state === 'withdrawn') } };
   }
-  if (guest) return removing ? planStop(observed, guest) : { step: { do: 'sync' } };
+  if (guest && (removing || place.state === 'withdrawn')) return planStop(observed, guest);
+  if (guest) return { step: place.state === 'none' ? { do: 'place', here: true } : { do: 'sync' } };
   if (isFinished(instance)) return { step: removing ? { do: 'release' } : { do: 'sync' } };
   if (observed.ended) return { step: { do: 'conclude', exit: exitReason(observed.ended, removing) } };
   // A running instance without a QEMU and without a record of its end: it went while nobody looked.
@@ -55,7 +64,7 @@ export function planInstance(observed: InstanceObservation): InstancePlan {
   return planLaunch(observed);
 }
 
-function planLaunch({ instance, disksPending, memoryFree }: InstanceObservation): InstancePlan {
+function planLaunch({ instance, disksPending, memoryFree, place }: InstanceObservation): InstancePlan {
   if (disksPending.length > 0)
     return { step: { do: 'wait', reason: 'DisksPending', message: disksPending.join(' ') }, requeueAfter: 2_000 };
   const needed = memoryOf(instance.spec);
@@ -63,6 +72,10 @@ function planLaunch({ instance, disksPending, memoryFree }: InstanceObservation)
     const message = `It needs ${humanBytes(needed)} of memory; ${humanBytes(Math.max(0, memoryFree))} are free for VMs on this box.`;
     return { step: { do: 'wait', reason: 'Unschedulable', message }, requeueAfter: 10_000 };
   }
+  if (place.state === 'none') return { step: { do: 'place', here: false } };
+  if (place.state === 'waiting') return { step: { do: 'wait', reason: 'Unschedulable', message: place.message } };
+  // Taken back before the start: once it is given back, the next one is asked for.
+  if (place.state === 'withdrawn') return { step: { do: 'give-back' } };
   return { step: { do: 'launch' } };
 }
 

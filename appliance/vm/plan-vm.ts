@@ -105,7 +105,7 @@ function countFailure(vm: VirtualMachine, instance: VirtualMachineInstance, exit
 }
 
 function instanceWish(vm: VirtualMachine, instance: VirtualMachineInstance, status: VmPlan['status']): 'keep' | 'delete' {
-  if (isFinished(instance)) return 'delete';
+  if (isFinished(instance) || status.restoreInProgress !== undefined) return 'delete';
   if (runStrategyOf(vm.spec) === 'Halted') return 'delete';
   const request = status.stateChangeRequests?.[0];
   return request?.action === 'Stop' ? 'delete' : 'keep';
@@ -113,6 +113,8 @@ function instanceWish(vm: VirtualMachine, instance: VirtualMachineInstance, stat
 
 /** Should a VM without instance get one? */
 function wantsStart(vm: VirtualMachine, status: VmPlan['status']): boolean {
+  // Its disks are being put back: it may start when that is done.
+  if (status.restoreInProgress !== undefined) return false;
   if (status.stateChangeRequests?.[0]?.action === 'Start') return true;
   const lastExit = status.croft?.lastExit as ExitReason | undefined;
   switch (runStrategyOf(vm.spec)) {
@@ -234,7 +236,7 @@ function whyNot(observed: VmObservation, status: VmPlan['status'], printable: Pr
     case 'Stopping':
       return readyMessage(instance) ?? '';
     default:
-      return '';
+      return status.restoreInProgress === undefined ? '' : 'Its disks are being put back to a snapshot.';
   }
 }
 

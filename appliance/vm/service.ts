@@ -17,6 +17,7 @@ import type { BoxPort } from '../ports.ts';
 import { startController, watching } from '../reconcile/controller.ts';
 import type { Events } from '../reconcile/events.ts';
 import { fromKey, keyOf, type Informer } from '../reconcile/informer.ts';
+import { createLocks } from '../reconcile/locks.ts';
 import type { network } from '../resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from '../resources/data-volume.ts';
 import { idLabel } from '../resources/identity.ts';
@@ -30,7 +31,10 @@ import { networkOf, wishedDisks, wishedNics } from './guest-shape.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import { reconcileInstance } from './instance-reconciler.ts';
 import type { MemoryPolicy } from './memory.ts';
+import { soloPlacement, type Placement } from './placement.ts';
 import type { SlotJournal } from './slots.ts';
+import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
+import type { ResumableTasks } from './snapshots/track.ts';
 import { reconcileVm, type Retire } from './vm-reconciler.ts';
 
 export type VmServiceOptions = {
@@ -41,13 +45,16 @@ export type VmServiceOptions = {
     dataVolume: Informer<typeof dataVolume>;
     persistentVolumeClaim: Informer<typeof persistentVolumeClaim>;
     network: Informer<typeof network>;
-  };
+  } & SnapshotInformers;
+  tasks: ResumableTasks;
   hypervisor: Hypervisor;
   volumes: VolumeResolver;
   plugger: NicPlugger;
   events: Events;
   journal: SlotJournal;
   memory: MemoryPolicy;
+  /** Default: this box, at once. */
+  placement?: Placement;
   logger: Logger;
   nodeName: string;
   bootId: string;
@@ -70,7 +77,9 @@ const vmKey = (key: string): { name: string; namespace: string } => ({ namespace
 export async function startVms(options: VmServiceOptions): Promise<VmService> {
   const { informers, logger } = options;
   const registry = createGuestRegistry(options.hypervisor, logger);
-  const context: VmContext = { ...options, registry, instances: () => informers.virtualMachineInstance.list() };
+  const { placement = soloPlacement } = options;
+  await placement.synced();
+  const context: VmContext = { ...options, placement, registry, locks: createLocks(), instances: () => informers.virtualMachineInstance.list() };
   const adopted = await registry.adopt();
 
   const vmController = startController({
@@ -101,12 +110,15 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     if (instance) instanceController.enqueue(keyOf(instance));
   };
   registry.onChange(enqueueId);
+  const snapshots = startSnapshots(context, informers, options.tasks, logger);
+  placement.onChange((key) => instanceController.enqueue(key));
 
   return {
     port: createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`)),
     adopted,
     stop: async () => {
-      await Promise.all([vmController.stop(), instanceController.stop()]);
+      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop()]);
+      await placement.stop();
       await options.hypervisor.close();
     },
   };

@@ -109,6 +109,7 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     },
     qmp: async () => ({}) as never,
     disks: async () => [...there('query').disks],
+    topNodes: async () => new Map([...there('query').disks].map((name) => [name, `${name}-top`])),
     nics: async () => [...there('query').nics],
     attachDisk: async (disk: GuestDisk) => toggle((guest) => guest.disks, 'attach-disk', disk.name, true),
     detachDisk: async (name) => toggle((guest) => guest.disks, 'detach-disk', name, false),

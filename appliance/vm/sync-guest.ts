@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts';
 import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
 import { virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { editStatus } from '../store/edit.ts';
+import { growDisk } from './grow-disk.ts';
 import { guestDisk, guestNic, nicMacs, resolveDisks } from './guest-devices.ts';
 import { networkOf, wishedDisks, wishedNics } from './guest-shape.ts';
 import type { Guest } from './hypervisor.ts';
@@ -77,8 +78,10 @@ async function syncDisks(context: VmContext, instance: VirtualMachineInstance, g
     await guest.detachDisk(name);
     report(context, instance, guest, 'DiskDetached', `Disk ${name} was detached.`);
   }
-  if (wished.every((disk) => present.includes(disk.volume))) return;
   const { ready } = await resolveDisks(context.volumes, instance.metadata.namespace as string, instance.spec);
+  for (const disk of ready.filter(({ wish, volume }) => present.includes(wish.volume) && volume.wished !== undefined)) {
+    await growDisk(context, instance, guest, disk);
+  }
   for (const disk of ready.filter(({ wish }) => !present.includes(wish.volume))) {
     try {
       await guest.attachDisk(await guestDisk(disk, slots, context.ownerOf(guest.id)));

@@ -13,6 +13,7 @@ import { formatBytes, parseBytes } from '../../appliance/resources/quantity.ts';
 import { editObject, editStatus } from '../../appliance/store/edit.ts';
 import type { VolumeDriver, VolumeSource } from '../driver.ts';
 import { addFinalizer, idOf, poolForRemoval, removeFinalizer, type StorageContext } from './context.ts';
+import { findSnapshotSource } from './snapshot-sources.ts';
 
 export const claimFinalizer = 'croft.io/volume';
 
@@ -62,17 +63,21 @@ export function startClaimController(context: StorageContext): Controller {
       if (!id) throw new CroftError('not-found', `There is no disk ${namespace}/${dataSource.name}.`);
       return { volumeId: id };
     }
+    if (dataSource.kind === 'VolumeSnapshot') {
+      const namespace = metadata.annotations?.['croft.io/source-namespace'] ?? metadata.namespace;
+      const found = await findSnapshotSource(store, dataSource.name, namespace);
+      if (!found?.ready) throw new CroftError('not-found', `There is no ready snapshot ${namespace}/${dataSource.name}.`);
+      return { volumeId: found.disk.volumeId, snapshotId: found.snapshotId };
+    }
     throw new CroftError(
       'unsupported-field',
-      `spec.dataSource.kind: ${dataSource.kind} is not supported; Image and PersistentVolumeClaim are.`,
+      `spec.dataSource.kind: ${dataSource.kind} is not supported; Image, PersistentVolumeClaim and VolumeSnapshot are.`,
     );
   }
 
   async function provision(claim: PersistentVolumeClaim, id: string): Promise<void> {
     const driver = pools.get(poolOf(claim.spec.storageClassName));
-    const wished =
-      Math.ceil(parseBytes(claim.spec.resources?.requests?.storage ?? 0, 'spec.resources.requests.storage') / sectorSize) *
-      sectorSize;
+    const wished = wishedSize(claim);
     const present = await driver.get(id);
     // A new empty disk in the place of a vanished one would hide the loss from everybody.
     if (!present && claim.status?.phase && claim.status.phase !== 'Pending') {
@@ -123,6 +128,10 @@ export function startClaimController(context: StorageContext): Controller {
     },
   });
 }
+
+/** Bytes a claim asks for, in whole sectors. @throws CroftError `invalid-input` */
+export const wishedSize = ({ spec }: PersistentVolumeClaim): number =>
+  Math.ceil(parseBytes(spec.resources?.requests?.storage ?? 0, 'spec.resources.requests.storage') / sectorSize) * sectorSize;
 
 /** Grows a volume no guest has open. @returns its size afterwards; the old one when a guest has it (vm/ grows it then). */
 async function growClosed(driver: VolumeDriver, id: string, wished: number, present: number): Promise<number> {

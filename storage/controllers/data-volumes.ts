@@ -18,12 +18,17 @@ import {
 import { idLabel, newId } from '../../appliance/resources/identity.ts';
 import { ownerReferenceTo, setCondition, type Condition } from '../../appliance/resources/meta.ts';
 import { formatBytes, humanBytes, parseBytes } from '../../appliance/resources/quantity.ts';
+import { volumeSnapshotGroup } from '../../appliance/resources/snapshot.ts';
 import { editStatus } from '../../appliance/store/edit.ts';
+import type { ResourceStore } from '../../appliance/store/store.ts';
 import { claimFinalizer } from './claims.ts';
 import { conditionOf, type StorageContext } from './context.ts';
 import { poolOfImage } from './images.ts';
+import { findSnapshotSource } from './snapshot-sources.ts';
 
 const sectorSize = 512;
+/** ms until a disk that waits for a snapshot looks again. */
+const snapshotInterval = 2_000;
 
 /** What a DataVolume asks for, settled. `wait`: a sentence why it cannot be settled yet. */
 type Settled =
@@ -49,47 +54,54 @@ export function startDataVolumeController(context: StorageContext): Controller {
     async reconcile(key) {
       const { name, namespace } = fromKey(key);
       const object = await store.get(dataVolume, name, namespace);
-      if (!object || object.metadata.deletionTimestamp || object.status?.phase === 'Succeeded') return;
+      if (!object || object.metadata.deletionTimestamp || object.status?.phase === 'Succeeded') return undefined;
       const claim = await store.get(persistentVolumeClaim, name, namespace);
       if (claim) {
         await follow(context, object, claim);
-        return;
+        return undefined;
       }
       try {
         const settled = await settle(context, object);
-        if ('wait' in settled) await report(context, object, 'Pending', settled.wait);
-        else await makeClaim(context, object, settled);
+        if (!('wait' in settled)) {
+          await makeClaim(context, object, settled);
+          return undefined;
+        }
+        await report(context, object, 'Pending', settled.wait);
+        // No event tells of a snapshot that became ready.
+        return object.spec.source?.snapshot ? { requeueAfter: snapshotInterval } : undefined;
       } catch (error) {
         if (!isCroftError(error, 'invalid-input') && !isCroftError(error, 'unsupported-field')) throw error;
         await report(context, object, 'Failed', error.message);
+        return undefined;
       }
     },
   });
 }
 
-async function settle({ store, informers }: StorageContext, { metadata, spec }: DataVolume): Promise<Settled> {
+async function settle({ store, informers }: StorageContext, object: DataVolume): Promise<Settled> {
+  const { metadata, spec } = object;
   const wish = spec.storage ?? spec.pvc;
   const asked = wish?.resources?.requests?.storage;
   const size = asked === undefined ? undefined : roundUp(parseBytes(asked, 'spec.storage.resources.requests.storage'));
   const className = wish?.storageClassName;
   if (spec.sourceRef) {
-    const object = await store.get(image, spec.sourceRef.name);
-    if (!object) return { wait: `It waits for image ${spec.sourceRef.name}, which does not exist.` };
-    const { phase, progress, virtualSize, message } = object.status ?? {};
-    if (phase === 'Failed') return { wait: `Image ${object.metadata.name} failed: ${message}` };
+    const source = await store.get(image, spec.sourceRef.name);
+    if (!source) return { wait: `It waits for image ${spec.sourceRef.name}, which does not exist.` };
+    const { phase, progress, virtualSize, message } = source.status ?? {};
+    if (phase === 'Failed') return { wait: `Image ${source.metadata.name} failed: ${message}` };
     if (phase !== 'Ready' || virtualSize === undefined) {
       const percent = progress === undefined ? '' : `, ${Math.round(progress * 100)} %`;
-      return { wait: `It waits for image ${object.metadata.name} (${(phase ?? 'pending').toLowerCase()}${percent}).` };
+      return { wait: `It waits for image ${source.metadata.name} (${(phase ?? 'pending').toLowerCase()}${percent}).` };
     }
-    const pool = className === undefined ? poolOfImage(object) : poolOf(className);
-    if (pool !== poolOfImage(object)) {
+    const pool = className === undefined ? poolOfImage(source) : poolOf(className);
+    if (pool !== poolOfImage(source)) {
       throw new CroftError(
         'invalid-input',
-        `spec.storage.storageClassName: image ${object.metadata.name} is in pool ${poolOfImage(object)}, not in ${pool}.`,
+        `spec.storage.storageClassName: image ${source.metadata.name} is in pool ${poolOfImage(source)}, not in ${pool}.`,
       );
     }
-    assertLargeEnough(size, virtualSize, `image ${object.metadata.name}`);
-    return { pool, size: size ?? virtualSize, dataSource: { apiGroup: 'croft.io', kind: 'Image', name: object.metadata.name } };
+    assertLargeEnough(size, virtualSize, `image ${source.metadata.name}`);
+    return { pool, size: size ?? virtualSize, dataSource: { apiGroup: 'croft.io', kind: 'Image', name: source.metadata.name } };
   }
   if (spec.source?.blank) {
     if (size === undefined || size === 0)
@@ -117,10 +129,35 @@ async function settle({ store, informers }: StorageContext, { metadata, spec }: 
       ...(namespace === metadata.namespace ? {} : { sourceNamespace: namespace }),
     };
   }
+  if (spec.source?.snapshot) return await settleSnapshot(store, object, size);
   throw new CroftError(
     'unsupported-field',
-    'spec.source: use blank, pvc, or sourceRef to an image; an address is imported as an Image first.',
+    'spec.source: use blank, pvc, snapshot, or sourceRef to an image; an address is imported as an Image first.',
   );
+}
+
+/** A new disk from one disk of a VM's snapshot, in the same pool. */
+async function settleSnapshot(store: ResourceStore, { metadata, spec }: DataVolume, size: number | undefined): Promise<Settled> {
+  const { name, namespace = metadata.namespace } = (spec.source as { snapshot: { name: string; namespace?: string } }).snapshot;
+  const source = await findSnapshotSource(store, name, namespace);
+  if (!source) return { wait: `It waits for snapshot ${namespace}/${name}, which does not exist.` };
+  if (!source.ready) return { wait: `It waits for snapshot ${namespace}/${name}, which is not ready.` };
+  const { disk } = source;
+  assertLargeEnough(size, disk.size, `snapshot ${name}`);
+  const pool = poolOf(disk.storageClassName);
+  const className = (spec.storage ?? spec.pvc)?.storageClassName;
+  if (className !== undefined && poolOf(className) !== pool) {
+    throw new CroftError(
+      'invalid-input',
+      `spec.storage.storageClassName: snapshot ${name} is in pool ${pool}, not in ${poolOf(className)}.`,
+    );
+  }
+  return {
+    pool,
+    size: size ?? disk.size,
+    dataSource: { apiGroup: volumeSnapshotGroup, kind: 'VolumeSnapshot', name },
+    ...(namespace === metadata.namespace ? {} : { sourceNamespace: namespace }),
+  };
 }
 
 const roundUp = (bytes: number): number => Math.ceil(bytes / sectorSize) * sectorSize;
@@ -171,7 +208,8 @@ async function follow(context: StorageContext, object: DataVolume, claim: Persis
     return report(context, object, 'Failed', `A claim ${claim.metadata.name} exists already and is not of this DataVolume.`);
   if (claim.status?.phase === 'Bound') return report(context, object, 'Succeeded', '');
   const message = conditionOf(claim.status?.conditions, 'Bound')?.message ?? 'The disk is being made.';
-  const phase = object.spec.source?.pvc ? 'CloneInProgress' : object.spec.sourceRef ? 'CloneInProgress' : 'ImportInProgress';
+  const { source, sourceRef } = object.spec;
+  const phase = source?.pvc || source?.snapshot || sourceRef ? 'CloneInProgress' : 'ImportInProgress';
   return report(context, object, phase, message);
 }
 

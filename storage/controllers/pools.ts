@@ -1,20 +1,43 @@
 /** StoragePool → an open driver, its usage in the status. */
 import { messageOf } from '../../appliance/errors.ts';
 import { startController, watching, type Controller } from '../../appliance/reconcile/controller.ts';
-import { storagePool } from '../../appliance/resources/croft-kinds.ts';
+import { storagePool, type StoragePool } from '../../appliance/resources/croft-kinds.ts';
 import { setCondition } from '../../appliance/resources/meta.ts';
 import { editStatus } from '../../appliance/store/edit.ts';
+import type { VolumeDriver } from '../driver.ts';
 import type { StorageContext } from './context.ts';
 
 const usageInterval = 30_000;
+const healthInterval = 5_000;
 /** While copies are missing, or disks come and go. */
 const busyInterval = 2_000;
 /** Usage is shown in steps of this many bytes: a store write for every block written would be noise. */
 const usageStep = 16 * 2 ** 20;
 
+/** A disk that is refused keeps nobody from the pool's data. @returns why, undefined when all is as wished */
+async function setDisks(driver: VolumeDriver, { spec }: StoragePool): Promise<string | undefined> {
+  try {
+    if (spec.disks) await driver.setDisks?.(spec.disks);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 export function startPoolController(context: StorageContext, onOpen: (pool: string) => void): Controller {
   const { store, informers, pools, logger } = context;
   const open = new Set<string>();
+  const measured = new Map<string, { at: number; usage: object }>();
+
+  /** Usage is a walk over all volumes; redundancy is asked for more often. */
+  const usageOf = async (name: string, driver: VolumeDriver): Promise<object> => {
+    const known = measured.get(name);
+    if (known && Date.now() - known.at < usageInterval) return known.usage;
+    const { capacity, used, provisioned } = await driver.usage();
+    const usage = { capacity, used: Math.ceil(used / usageStep) * usageStep, provisioned };
+    measured.set(name, { at: Date.now(), usage });
+    return usage;
+  };
 
   const report = async (name: string, problem: string | undefined, usage: object): Promise<void> => {
     await editStatus(store, storagePool, { name }, (object) => {
@@ -36,16 +59,21 @@ export function startPoolController(context: StorageContext, onOpen: (pool: stri
       const pool = await store.get(storagePool, name);
       if (!pool || pool.metadata.deletionTimestamp) {
         open.delete(name);
+        measured.delete(name);
         pools.drop(name);
         return undefined;
       }
-      let busy = false;
+      let interval = usageInterval;
       try {
         const driver = await pools.ensure(pool);
-        const [{ capacity, used, provisioned }, health] = [await driver.usage(), await driver.health?.()];
-        busy = health !== undefined && (health.state !== 'ok' || health.disks.some(({ state }) => state !== 'up'));
-        const usage = { capacity, used: Math.ceil(used / usageStep) * usageStep, provisioned };
-        await report(name, undefined, { ...usage, ...(health ? { health } : {}) });
+        const refused = await setDisks(driver, pool);
+        const health = await driver.health?.();
+        if (health && refused !== undefined) health.problem = refused;
+        if (health)
+          interval = health.state === 'ok' && health.disks.every(({ state }) => state === 'up') ? healthInterval : busyInterval;
+        // Told before the walk over the volumes, which waits while data cannot be reached.
+        if (health) await report(name, undefined, { health });
+        await report(name, undefined, await usageOf(name, driver));
       } catch (error) {
         await report(name, messageOf(error), {});
         throw error;
@@ -54,7 +82,7 @@ export function startPoolController(context: StorageContext, onOpen: (pool: stri
         open.add(name);
         onOpen(name);
       }
-      return { requeueAfter: busy ? busyInterval : usageInterval };
+      return { requeueAfter: interval };
     },
   });
 }

@@ -15,7 +15,7 @@ import { humanBytes } from '../../appliance/resources/quantity.ts';
 import type { Progress } from '../driver.ts';
 import { inspectImage, type Compression } from './inspect.ts';
 
-/** Owner of foreign bytes while they are converted: just below the range of the guests' uids (decisions.md). */
+/** Owner of foreign bytes while they are converted: just below the range of the guests' uids. */
 export const conversionUid = 1_899_999_999;
 
 export type ConvertOptions = {

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { inNode } from '../../appliance/cluster/k3s-clean.ts';
 import type { LabNode } from './lab-node.ts';
 
 export type ApiRelay = {
@@ -30,7 +31,7 @@ net.createServer((client) => {
 /** @param kubeconfig of the node, as k3s wrote it */
 export async function relayApi(node: LabNode, kubeconfig: string): Promise<ApiRelay> {
   const socket = join(node.directory, 'api.sock');
-  const [program, ...args] = [...node.enter, process.execPath, '-e', inner(socket)] as [string, ...string[]];
+  const [program, ...args] = inNode(node.enter, process.execPath, '-e', inner(socket));
   const inside = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(inside.stdout, 'data');
   let whole = true;

@@ -5,57 +5,19 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isCroftError, type ErrorCode } from '../../appliance/errors.ts';
 import { secret } from '../../appliance/resources/core-kinds.ts';
 import { network } from '../../appliance/resources/croft-kinds.ts';
 import { dataVolume, type DataVolume } from '../../appliance/resources/data-volume.ts';
 import { idLabel, newId } from '../../appliance/resources/identity.ts';
-import { ownerReferenceTo, type Resource } from '../../appliance/resources/meta.ts';
+import { ownerReferenceTo } from '../../appliance/resources/meta.ts';
 import { editObject, editStatus } from '../../appliance/store/edit.ts';
-import type { ResourceStore, WatchEvent } from '../../appliance/store/store.ts';
+import type { ResourceStore } from '../../appliance/store/store.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { describeStoreModel } from './store-model.ts';
-
-export type OpenedStore = {
-  store: ResourceStore;
-  /** Closes and opens anew on the same data. */
-  reopen?: () => Promise<ResourceStore>;
-  /** A project that may be written to; default: any name will do. */
-  newNamespace?: () => Promise<string>;
-  close: () => Promise<void>;
-};
+import { collect, refusal, type OpenedStore } from './store-tools.ts';
 
 const finalizer = 'croft.io/test';
 const blank = { source: { blank: {} } };
-
-/** Expects a CroftError of this code; returns it. */
-export async function refusal(code: ErrorCode, work: Promise<unknown>): Promise<Error> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!isCroftError(error, code)) expect.fail(`expected ${code}, got ${String(error)}`);
-  return error;
-}
-
-/** Collects a watch's events until stopped. */
-export function collect<T extends Resource>(watch: (signal: AbortSignal) => AsyncIterable<WatchEvent<T>>) {
-  const controller = new AbortController();
-  const events: WatchEvent<T>[] = [];
-  const ended = (async () => {
-    for await (const event of watch(controller.signal)) if (event.type !== 'BOOKMARK') events.push(event);
-  })();
-  return {
-    events,
-    /** `ADDED a`, in order. */
-    told: () => events.map(({ type, object }) => `${type} ${object.metadata.name}`),
-    stop: async () => {
-      controller.abort();
-      await ended;
-    },
-    ended,
-  };
-}
 
 export function describeStoreContract(name: string, open: () => Promise<OpenedStore>): void {
   describe(`store contract: ${name}`, () => {

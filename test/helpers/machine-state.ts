@@ -13,7 +13,7 @@ import { listPids, readArgv } from '../../appliance/host/process-info.ts';
 export type MachineState = Record<string, string[]>;
 
 export type MachineScope = {
-  /** Only this network namespace (`ip netns`); without it the present one. */
+  /** Only this network namespace (`ip netns`) and its processes; without it the present one and all processes. */
   namespace?: string;
   /** Processes count when their command line has one of these words. Default: the programs Croft starts. */
   programs?: readonly string[];
@@ -62,8 +62,14 @@ async function kernelSettings(namespace: string | undefined): Promise<string[]> 
   return sysctls.map((name, index) => `${name}:${(values[index] ?? '').trim()}`);
 }
 
-async function processes(programs: readonly string[]): Promise<string[]> {
-  const argvs = await Promise.all((await listPids()).map(async (pid) => ({ pid, argv: (await readArgv(pid)).join(' ') })));
+/** Of one namespace, or of the whole machine. */
+async function pidsIn(namespace: string | undefined): Promise<number[]> {
+  if (!namespace) return listPids();
+  return (await linesOf(['ip', 'netns', 'pids', namespace], undefined)).map(Number);
+}
+
+async function processes(programs: readonly string[], namespace: string | undefined): Promise<string[]> {
+  const argvs = await Promise.all((await pidsIn(namespace)).map(async (pid) => ({ pid, argv: (await readArgv(pid)).join(' ') })));
   return argvs
     .filter(({ argv }) => programs.some((program) => argv.includes(program)))
     .map(({ pid, argv }) => `${pid} ${argv.slice(0, 200)}`)
@@ -90,7 +96,7 @@ export async function machineState(scope: MachineScope = {}): Promise<MachineSta
     linesOf(['ip', '-6', 'rule'], namespace),
     linesOf(['nft', '-s', 'list', 'ruleset'], namespace),
     kernelSettings(namespace),
-    processes(scope.programs ?? croftPrograms),
+    processes(scope.programs ?? croftPrograms, namespace),
     Promise.all((scope.directories ?? []).map(entries)),
   ]);
   return { links, addresses, routes, routes6, rules, rules6, firewall, settings, processes: running, files: files.flat() };

@@ -6,8 +6,7 @@ import { join } from 'node:path';
 import { run } from '../../appliance/host/exec.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
 import { CephCluster } from '../../storage/ceph/cluster.ts';
-import type { DiskWish } from '../../storage/ceph/disks.ts';
-import type { BlockdevGraph, VolumeDriver } from '../../storage/driver.ts';
+import type { BlockdevGraph, DiskWish, VolumeDriver } from '../../storage/driver.ts';
 import { createRbdDriver } from '../../storage/rbd/driver.ts';
 import type { DriverUnderTest } from '../contract/volume-driver.ts';
 

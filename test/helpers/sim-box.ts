@@ -7,13 +7,17 @@ import { memoryJournal } from '../../appliance/reconcile/saga.ts';
 import { startInformer } from '../../appliance/reconcile/informer.ts';
 import type { EventRecord, Events } from '../../appliance/reconcile/events.ts';
 import { network } from '../../appliance/resources/croft-kinds.ts';
+import { idLabel } from '../../appliance/resources/identity.ts';
 import { dataVolume, persistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
+import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from '../../appliance/resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from '../../appliance/resources/virtual-machine.ts';
+import { openBoxStore } from '../../appliance/store/box/box-store.ts';
 import { openSqliteStore } from '../../appliance/store/sqlite.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
 import { startVms, type VmService } from '../../appliance/vm/service.ts';
 import { createSimHypervisor, createSimWorld, type SimWorld } from '../../appliance/vm/sim.ts';
 import type { NicPlugger } from '../../network/driver.ts';
+import type { VolumeDriver, VolumeResolver } from '../../storage/driver.ts';
 
 export const memoryEvents = (): Events & { records: EventRecord[] } => {
   const records: EventRecord[] = [];
@@ -57,9 +61,20 @@ export type SimBox = {
   close: () => Promise<void>;
 };
 
+/** Bound claims in `pool`, the volume's id being the claim's; no claim is ready without a pool. */
+const simVolumes = (store: ResourceStore, pool: VolumeDriver | undefined): VolumeResolver => ({
+  resolve: async (namespace, name) => {
+    const claim = await store.get(persistentVolumeClaim, name, namespace);
+    const volumeId = claim?.metadata.labels?.[idLabel] ?? '';
+    const volume = await pool?.get(volumeId);
+    return pool && volume ? { driver: pool, volumeId, size: volume.size } : { pending: `Disk ${name} is not there.` };
+  },
+});
+
 export async function startSimBox(
   wrap: (store: ResourceStore) => ResourceStore = (store) => store,
   memory = 64 * 2 ** 30,
+  pool?: VolumeDriver,
 ): Promise<SimBox> {
   const directory = mkdtempSync(join(tmpdir(), 'croft-sim-'));
   const raw = openSqliteStore({ path: join(directory, 'store.db') });
@@ -78,14 +93,19 @@ export async function startSimBox(
       dataVolume: startInformer(store, dataVolume),
       persistentVolumeClaim: startInformer(store, persistentVolumeClaim),
       network: startInformer(store, network),
+      virtualMachineSnapshot: startInformer(store, virtualMachineSnapshot),
+      virtualMachineRestore: startInformer(store, virtualMachineRestore),
+      virtualMachineClone: startInformer(store, virtualMachineClone),
     };
+    const box = openBoxStore(join(directory, 'box.db'));
     service = await startVms({
       store,
       informers,
       hypervisor: createSimHypervisor(world),
-      volumes: { resolve: async (_namespace, claim) => ({ pending: `Disk ${claim} is not there.` }) },
+      volumes: simVolumes(raw, pool),
       plugger,
       events,
+      tasks: box.tasks,
       journal,
       memory: { total: memory, reserve: 0, overcommit: 1 },
       logger: silentLogger(),
@@ -98,6 +118,7 @@ export async function startSimBox(
     stop = async () => {
       await service.stop();
       await Promise.all(Object.values(informers).map((informer) => informer.stop()));
+      await box.close();
     };
   };
   await start();

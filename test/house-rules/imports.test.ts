@@ -1,4 +1,4 @@
-/** Import directions of design.md's layout: what a part may know of the others. */
+/** Import directions (docs/architecture.md, *Layout*): what a part may know of the others. */
 import { expect, test } from 'vitest';
 import { importsOf, projectFiles, type Source } from './sources.ts';
 
@@ -60,7 +60,7 @@ const rules: Rule[] = [
     from: (path) =>
       under('appliance')(path) &&
       !assembly.includes(path) &&
-      !under('appliance/compose', 'appliance/vm', 'appliance/install')(path),
+      !under('appliance/compose', 'appliance/demo', 'appliance/vm', 'appliance/install')(path),
     forbidden: (target) =>
       under('storage', 'network')(target) && target !== 'storage/driver.ts' && target !== 'network/driver.ts',
   },

@@ -13,6 +13,7 @@ export const entries: Record<string, Entry> = {
   snapshot: { summary: 'snapshots of VMs', load: async () => (await import('./nouns/snapshot.ts')).register },
   network: { summary: 'networks that NICs are on', load: async () => (await import('./nouns/network.ts')).register },
   pool: { summary: 'storage pools', load: async () => (await import('./nouns/pool.ts')).register },
+  disk: { summary: 'disks that replicated pools are made of', load: async () => (await import('./nouns/disk.ts')).register },
   instancetype: { summary: 'named sizes of VMs', load: async () => (await import('./nouns/instancetype.ts')).register },
   node: { summary: 'this box', load: async () => (await import('./nouns/node.ts')).register },
   user: { summary: 'people who may sign in', load: async () => (await import('./nouns/user.ts')).register },

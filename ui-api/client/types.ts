@@ -1,6 +1,8 @@
 /** The objects of `/v1`, as types only: the server's schemas are their one source and are not loaded here. */
 import type { Static } from 'typebox';
+import type * as disks from '../schemas/disks.ts';
 import type * as objects from '../schemas/objects.ts';
+import type * as snapshots from '../schemas/snapshots.ts';
 import type * as vm from '../schemas/vm.ts';
 
 export type { DiskWish, NicWish, Vm, VmCreate, VmPatch } from '../schemas/vm.ts';
@@ -12,6 +14,7 @@ export type Network = Static<typeof objects.Network>;
 export type NetworkCreate = Static<typeof objects.NetworkCreate>;
 export type Pool = Static<typeof objects.Pool>;
 export type PoolCreate = Static<typeof objects.PoolCreate>;
+export type Disk = Static<typeof disks.Disk>;
 export type User = Static<typeof objects.User>;
 export type UserCreate = Static<typeof objects.UserCreate>;
 /** After an invitation or a reset: with the link that sets the password once. */
@@ -26,14 +29,5 @@ export type InstanceType = Static<typeof vm.InstanceType>;
 export type Explanation = Static<typeof vm.ExplanationOut>;
 export type ConsoleTicket = Static<typeof vm.Ticket>;
 
-export type Snapshot = {
-  kind?: string;
-  id?: string;
-  name: string;
-  vm?: string;
-  state?: string;
-  reason?: string;
-  size?: number;
-  createdAt?: string;
-};
+export type Snapshot = Static<typeof snapshots.Snapshot>;
 export type Page<T> = { items: T[]; nextPageToken?: string };

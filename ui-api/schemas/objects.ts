@@ -2,6 +2,7 @@
 import { Type, type Static } from 'typebox';
 import { Role } from '../../appliance/resources/croft-kinds.ts';
 import { Bytes, ConditionOut, Labels, Name, ObjectOut, Size, strict, Time } from './common.ts';
+import { DiskWish, PoolHealth } from './disks.ts';
 
 const labels = { labels: Type.Optional(Labels) };
 const LabelsPatch = Type.Optional(
@@ -128,6 +129,7 @@ export const Pool = Type.Object({
   capacity: Type.Optional(Bytes),
   used: Type.Optional(Bytes),
   provisioned: Type.Optional(Bytes),
+  health: Type.Optional(PoolHealth),
   conditions: Type.Array(ConditionOut),
 });
 export const PoolCreate = Type.Object(
@@ -137,6 +139,7 @@ export const PoolCreate = Type.Object(
     path: Type.Optional(Type.String({ maxLength: 4096, pattern: '^/', description: 'an absolute directory of the box' })),
     reserve: Type.Optional(Size),
     replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: 3 })),
+    disks: Type.Optional(Type.Array(DiskWish, { maxItems: 64, description: 'rbd only: what it is made of' })),
     ...labels,
   },
   strict,

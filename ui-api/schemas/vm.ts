@@ -1,4 +1,4 @@
-/** The flat virtual machine of `/v1` (decisions.md, *Names and shapes*) and the requests on it. */
+/** The flat virtual machine of `/v1` and the requests on it. */
 import { Type, type Static } from 'typebox';
 import { RunStrategy } from '../../appliance/resources/virtual-machine.ts';
 import {
@@ -153,6 +153,7 @@ export const NicParams = Type.Object({ name: NameOrId, nic: Type.String({ minLen
 export const NicBody = Type.Object({ network: Name }, strict);
 
 export const DiskParams = Type.Object({ name: NameOrId, disk: Type.String({ minLength: 1, maxLength: 63 }) });
+export const DiskBody = Type.Object({ size: Size }, strict);
 export const DiskDeleteQuery = Type.Object({ ...ChangeQuery, deleteVolume: Type.Optional(Type.Boolean()) }, strict);
 
 export const TicketBody = Type.Object({ kind: Type.Optional(Type.Enum(['serial', 'vnc'])) }, strict);

@@ -10,6 +10,7 @@ export const defaultProject = 'default';
 /** What people call a kind. */
 const words: Record<string, string> = {
   VirtualMachine: 'VM',
+  VirtualMachineSnapshot: 'snapshot',
   Image: 'image',
   Network: 'network',
   StoragePool: 'pool',

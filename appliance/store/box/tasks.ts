@@ -163,10 +163,10 @@ export function createTasks(
   }
 
   return {
-    run({ verb, target, by, cancellable = false }, work) {
+    run({ id = newId(now()), verb, target, by, cancellable = false }, work) {
       const startedAt = new Date(now()).toISOString();
       const about = { verb, target: { ...target }, cancellable, ...(by === undefined ? {} : { by }) };
-      return carryOut({ id: newId(now()), ...about, state: 'running', progress: 0, startedAt }, work);
+      return carryOut({ id, ...about, state: 'running', progress: 0, startedAt }, work);
     },
     async resume(id, work) {
       const before = cutOff.get(id);

@@ -6,7 +6,7 @@ import { dataVolume } from '../../../appliance/resources/data-volume.ts';
 import { roughStore } from '../../../appliance/store/rough.ts';
 import { openSqliteStore } from '../../../appliance/store/sqlite.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
-import { collect, refusal } from '../../contract/store.ts';
+import { collect, refusal } from '../../contract/store-tools.ts';
 import { eventually } from '../../helpers/eventually.ts';
 
 const calm = { seed: 1, conflict: 0, expired: 0, tooMany: 0, lag: 0, duplicate: 0, cut: 0 };

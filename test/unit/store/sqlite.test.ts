@@ -8,7 +8,8 @@ import { network } from '../../../appliance/resources/croft-kinds.ts';
 import { dataVolume } from '../../../appliance/resources/data-volume.ts';
 import { ownerReferenceTo } from '../../../appliance/resources/meta.ts';
 import { openSqliteStore } from '../../../appliance/store/sqlite.ts';
-import { collect, describeStoreContract, refusal } from '../../contract/store.ts';
+import { describeStoreContract } from '../../contract/store.ts';
+import { collect, refusal } from '../../contract/store-tools.ts';
 import { eventually } from '../../helpers/eventually.ts';
 
 describeStoreContract('sqlite', async () => {

@@ -18,6 +18,9 @@ const key = { name: 'vm', namespace: 'default' };
 const networks = [{ name: 'nic', multus: { networkName: 'vlan20' } }];
 const template = { spec: { networks, domain: { devices: { interfaces: [{ name: 'nic', bridge: {} }] } } } };
 
+/** A stuck VM stays so for ever; a busy machine is only slow. ms */
+const patience = { timeout: 60_000 };
+
 type Command =
   | 'start'
   | 'stop'
@@ -40,7 +43,7 @@ async function request(box: SimBox, change: (vm: never, uid: string | undefined)
   await editStatus(box.store, virtualMachine, key, apply);
 }
 
-const commands: Record<Command, (box: SimBox) => Promise<unknown> | unknown> = {
+const commands: Record<Command, (box: SimBox) => unknown> = {
   start: (box) => request(box, (vm) => requestStart(vm)),
   stop: (box) => request(box, (vm, uid) => requestStop(vm, uid)),
   restart: (box) => request(box, (vm, uid) => requestRestart(vm, uid)),
@@ -75,13 +78,13 @@ const stateIs = (box: SimBox, wanted: string) =>
   eventually(async () => {
     const vm = await box.store.get(virtualMachine, key.name, key.namespace);
     if (vm?.status?.printableStatus !== wanted) throw new Error(`${vm?.status?.printableStatus} instead of ${wanted}`);
-  });
+  }, patience);
 
 describe('a VM', () => {
   let box: SimBox | undefined;
   afterEach(() => box?.close());
 
-  it('gets out of every state', { timeout: 120_000 }, async () => {
+  it('gets out of every state', { timeout: 300_000 }, async () => {
     const strategies: RunStrategy[] = ['Always', 'RerunOnFailure', 'Once', 'Manual', 'Halted'];
     const scenario = fc.record({
       seed: fc.integer({ min: 1, max: 2 ** 30 }),
@@ -101,12 +104,12 @@ describe('a VM', () => {
         await eventually(async () => {
           await forceStop(box as SimBox);
           return (await box?.store.get(virtualMachine, key.name, key.namespace))?.status?.printableStatus === 'Stopped';
-        });
+        }, patience);
         await commands.start(box);
         await stateIs(box, 'Running');
         await box.store.delete(virtualMachine, key.name, key.namespace);
         box.world.deaf.clear();
-        await eventually(async () => (await box?.store.get(virtualMachine, key.name, key.namespace)) === undefined);
+        await eventually(async () => (await box?.store.get(virtualMachine, key.name, key.namespace)) === undefined, patience);
         expect([...box.world.guests.keys()]).toEqual([]);
         expect([...box.plugger.plugged.keys()]).toEqual([]);
         expect(box.world.doubleStarts).toEqual([]);

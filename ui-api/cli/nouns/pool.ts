@@ -1,9 +1,12 @@
 /** `croft pool`: where volumes and images are kept. */
 import type { Command } from 'commander';
 import type { Pool, PoolCreate } from '../../client/types.ts';
-import { dryRunOption, outputOption, parseInteger } from '../options.ts';
+import { usageError } from '../exit.ts';
+import { collect, dryRunOption, outputOption, parseInteger, waitOptions } from '../options.ts';
 import { poolColumns } from '../output/columns.ts';
 import { onAction, type Shell } from '../session.ts';
+import { waitUntil } from '../wait.ts';
+import { wishOptions } from './disk.ts';
 import { addDelete, addList, addShow, dryRun, type Noun } from './resource.ts';
 
 const noun: Noun<Pool> = { noun: 'pool', title: 'Pool', collection: (client) => client.pools, columns: poolColumns };
@@ -28,5 +31,42 @@ export function register(program: Command, shell: Shell): void {
     session.say(`Pool ${name} is created.`);
     if (options.output) session.printOne(answer.body, poolColumns);
   });
+  addInit(pool, shell);
   addDelete(pool, shell, noun);
+}
+
+type InitOptions = { disk?: string[]; size?: string; wipe?: string[]; replicas?: number };
+
+/** A replicated pool out of disks; waits until VMs can use it. */
+function addInit(parent: Command, shell: Shell): void {
+  const init = parent
+    .command('init <name>')
+    .description('make a replicated pool of disks of this box')
+    .option('--disk <path>', 'a whole disk, a partition or (to try things out) a file; repeatable', collect)
+    .option('--replicas <count>', 'copies of every block (default: 2)', parseInteger);
+  waitOptions(dryRunOption(outputOption(wishOptions(init))));
+  onAction<InitOptions>(init, shell, async ({ args: [name = ''], options, session }) => {
+    const { disk = [], size, wipe, replicas = 2 } = options;
+    if (disk.length < replicas) {
+      throw usageError(
+        `${replicas} copies need ${replicas} disks or more.`,
+        'Name each with --disk, e.g. --disk /dev/sdb --disk /dev/sdc.',
+      );
+    }
+    const body: PoolCreate = { name, driver: 'rbd', replicas, disks: disk.map((path) => ({ path, size, wipe })) };
+    const { pools } = session.client;
+    if (await dryRun(session, (query) => pools.create(body, query))) return;
+    await pools.create(body);
+    if (options.wait === false) return session.say(`Pool ${name} is being made.`);
+    const made = await waitUntil<Pool>(session, {
+      what: `Pool ${name}`,
+      goal: 'ready',
+      look: () => pools.get(name, undefined, session.io.signal),
+      reached: (found) => found?.state === 'ready' && found.health?.state === 'ok',
+      describe: (found) => found?.health?.message ?? found?.reason ?? 'being made',
+      hopeless: (found) => (found?.state !== 'ready' && found?.reason ? found.reason : undefined),
+      resume: `croft pool show ${name} --watch`,
+    });
+    if (options.output && made) session.printOne(made, poolColumns);
+  });
 }

@@ -1,4 +1,4 @@
-/** `croft vm set-network`, `attach`, `detach`: disks and NICs of a VM, while it runs or not. */
+/** `croft vm set-network`, `attach`, `detach`, `grow-disk`: disks and NICs of a VM, while it runs or not. */
 import type { Command } from 'commander';
 import type { DiskWish, Vm } from '../../client/types.ts';
 import { usageError } from '../exit.ts';
@@ -13,6 +13,7 @@ export function addDevices(vm: Command, shell: Shell): void {
   addSetNetwork(vm, shell);
   addAttach(vm, shell);
   addDetach(vm, shell);
+  addGrow(vm, shell);
 }
 
 const path = (vm: string, ...rest: string[]) => `/v1/vms/${[vm, ...rest].map(encodeURIComponent).join('/')}`;
@@ -91,5 +92,22 @@ function addDetach(vm: Command, shell: Shell): void {
     if (await dryRun(session, remove)) return;
     await remove(session.project);
     session.say(`Disk ${disk} is detached from VM ${name}${deleteVolume ? ' and its volume deleted' : ''}.`);
+  });
+}
+
+function addGrow(vm: Command, shell: Shell): void {
+  const command = vm
+    .command('grow-disk <vm> <disk>')
+    .description('grow a disk, while the VM runs or not')
+    .requiredOption('--size <size>', 'its new size, e.g. 20Gi');
+  dryRunOption(outputOption(command));
+  onAction<{ size: string }>(command, shell, async ({ args: [name = '', disk = ''], options, session }) => {
+    const { size } = options;
+    const put = (query: object) =>
+      session.client.request<Vm>('PUT', path(name, 'disks', disk), { body: { size }, query: { ...query }, ifMatch: '*' });
+    if (await dryRun(session, put)) return;
+    const { body } = await put(session.project);
+    session.say(`Disk ${disk} of VM ${name} grows to ${size}.`);
+    if (options.output) session.printOne(body, vmColumns);
   });
 }

@@ -13,6 +13,7 @@ import { orMissing, parseVmGoal, waitForVm, waitUntilGone } from '../wait.ts';
 import { addList, addShow, dryRun, type Noun } from './resource.ts';
 import { addActions } from './vm-actions.ts';
 import { addDevices } from './vm-devices.ts';
+import { addClone } from './vm-clone.ts';
 import { addConsole } from './vm-console.ts';
 import { addVmSnapshots } from './snapshot.ts';
 
@@ -30,6 +31,7 @@ export function register(program: Command, shell: Shell): void {
   addConsole(vm, shell);
   addDevices(vm, shell);
   addVmSnapshots(vm, shell);
+  addClone(vm, shell);
   addExplain(vm, shell);
 }
 

@@ -95,7 +95,19 @@ export const poolColumns: Column<api.Pool>[] = [
   of('used', (pool) => pool.used, bytes),
   of('capacity', (pool) => pool.capacity, bytes),
   of('provisioned', (pool) => pool.provisioned, bytes),
+  of('health', (pool) => pool.health?.message),
   wide(of('path', (pool) => pool.path)),
+];
+
+export const diskColumns: Column<api.Disk>[] = [
+  of('name', (disk) => disk.name),
+  of('pool', (disk) => disk.pool),
+  of('state', (disk) => disk.state),
+  of('size', (disk) => disk.size, bytes),
+  of('path', (disk) => disk.path),
+  of('serial', (disk) => disk.serial),
+  of('reason', (disk) => disk.reason),
+  wide(of('id', (disk) => disk.id)),
 ];
 
 export const userColumns: Column<api.User>[] = [

@@ -74,23 +74,27 @@ export function addDisk(vm: VirtualMachine, wish: DiskWish): string {
   return name;
 }
 
+/** One disk by its name: the volume in it, and whether it is the first. @throws CroftError `not-found` */
+export function mustHaveDisk(vm: VirtualMachine, name: string): { volume: string; first: boolean } {
+  const disks = wishedDisks(vm.spec.template.spec);
+  const found = disks.find(({ volume }) => volume === name);
+  if (found) return { volume: found.claim, first: found === disks[0] };
+  throw new CroftError(
+    'not-found',
+    `VM ${vm.metadata.name} has no disk ${name}; it has ${disks.map(({ volume }) => volume).join(', ') || 'none'}.`,
+  );
+}
+
 /** Takes a disk away; its volume stays. Returns the volume's name. @throws CroftError `not-found`, `invalid-state` */
 export function removeDisk(vm: VirtualMachine, name: string, running: boolean): string {
   const spec = vm.spec.template.spec;
-  const disks = wishedDisks(spec);
-  const found = disks.find(({ volume }) => volume === name);
-  if (!found) {
-    throw new CroftError(
-      'not-found',
-      `VM ${vm.metadata.name} has no disk ${name}; it has ${disks.map(({ volume }) => volume).join(', ') || 'none'}.`,
-    );
-  }
-  if (running && found === disks[0]) {
+  const found = mustHaveDisk(vm, name);
+  if (running && found.first) {
     throw new CroftError('invalid-state', `Disk ${name} of VM ${vm.metadata.name} is the one it runs from; stop the VM first.`);
   }
   spec.domain.devices.disks = spec.domain.devices.disks?.filter((disk) => disk.name !== name);
   spec.volumes = spec.volumes?.filter((volume) => volume.name !== name);
-  const templates = vm.spec.dataVolumeTemplates?.filter(({ metadata }) => metadata.name !== found.claim);
+  const templates = vm.spec.dataVolumeTemplates?.filter(({ metadata }) => metadata.name !== found.volume);
   if (templates) vm.spec.dataVolumeTemplates = templates;
-  return found.claim;
+  return found.volume;
 }

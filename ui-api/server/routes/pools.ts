@@ -12,11 +12,17 @@ import { tag } from '../preconditions.ts';
 import { projectPool } from '../projections/objects.ts';
 import { checkName } from '../projections/vm-draft.ts';
 import { changeQuery, collectionRoutes } from './collection.ts';
+import { wishOf } from './disks.ts';
 
-export async function createPool(store: ResourceStore, { name, labels, driver, reserve, ...spec }: Static<typeof PoolCreate>) {
+export async function createPool(store: ResourceStore, { name, labels, driver, reserve, disks, ...spec }: Static<typeof PoolCreate>) {
   return await store.create(storagePool, {
     metadata: { name: checkName(name), labels: { ...labels, [idLabel]: newId() } },
-    spec: { driver: driver ?? 'local', ...spec, ...(reserve === undefined ? {} : { reserve: parseBytes(reserve, 'reserve') }) },
+    spec: {
+      driver: driver ?? 'local',
+      ...spec,
+      ...(reserve === undefined ? {} : { reserve: parseBytes(reserve, 'reserve') }),
+      ...(disks === undefined ? {} : { disks: disks.map(wishOf) }),
+    },
   });
 }
 

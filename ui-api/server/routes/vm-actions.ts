@@ -51,12 +51,12 @@ async function shortenGrace(store: ResourceStore, vm: VirtualMachine, seconds: n
   });
 }
 
-async function start(store: ResourceStore, vm: VirtualMachine): Promise<void> {
+export async function start(store: ResourceStore, vm: VirtualMachine): Promise<void> {
   mustAllow(vm, 'start');
   await editHalf(store, vm, requestStart);
 }
 
-async function stop(
+export async function stop(
   store: ResourceStore,
   vm: VirtualMachine,
   wish: { gracePeriodSeconds?: number; force?: boolean },
@@ -68,7 +68,7 @@ async function stop(
   await editHalf(store, vm, (draft) => requestStop(draft, instance?.metadata.uid));
 }
 
-async function restart(
+export async function restart(
   store: ResourceStore,
   vm: VirtualMachine,
   wish: { gracePeriodSeconds?: number; force?: boolean },

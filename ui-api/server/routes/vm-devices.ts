@@ -4,14 +4,15 @@ import { dataVolume, persistentVolumeClaim } from '../../../appliance/resources/
 import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import { ChangeQuery, NameParams, strict } from '../../schemas/common.ts';
-import { DiskDeleteQuery, DiskParams, DiskWish, NicBody, NicParams, Vm } from '../../schemas/vm.ts';
+import { DiskBody, DiskDeleteQuery, DiskParams, DiskWish, NicBody, NicParams, Vm } from '../../schemas/vm.ts';
 import type { Server } from '../context.ts';
 import { defaultProject, keyOf, mustFind, mustHaveImage, mustHaveNetwork } from '../lookup.ts';
 import { checkIfMatch, tag } from '../preconditions.ts';
-import { addDisk, moveNic, removeDisk } from '../projections/vm-changes.ts';
+import { addDisk, moveNic, mustHaveDisk, removeDisk } from '../projections/vm-changes.ts';
 import { printableStatusOf } from '../projections/vm.ts';
 import { mustBeFree, viewVm } from '../views.ts';
 import { goneMeanwhile } from './vms.ts';
+import { growVolume } from './volumes.ts';
 
 export function vmDeviceRoutes(app: Server): void {
   const querystring = Type.Object({ ...ChangeQuery }, strict);
@@ -57,6 +58,18 @@ export function vmDeviceRoutes(app: Server): void {
       const vm = await editObject(store, virtualMachine, keyOf(found), (draft) => void addDisk(draft, body));
       if (!vm) throw goneMeanwhile(name);
       tag(reply, vm).code(201);
+      return await viewVm(store, vm);
+    },
+  });
+
+  app.put('/v1/vms/:name/disks/:disk', {
+    config,
+    schema: { summary: 'Grow a disk, live', params: DiskParams, querystring, body: DiskBody, response: { 200: Vm } },
+    handler: async ({ store, params, query, body }, reply) => {
+      const vm = await mustFind(store, virtualMachine, params.name, query.project);
+      const { volume } = mustHaveDisk(vm, params.disk);
+      await growVolume(store, volume, vm.metadata.namespace ?? defaultProject, body.size);
+      tag(reply, vm);
       return await viewVm(store, vm);
     },
   });

@@ -53,6 +53,11 @@ export async function createVolume(
   });
 }
 
+/** Grows one volume by its name. @throws CroftError `not-found`, `invalid-input` */
+export async function growVolume(store: ResourceStore, name: string, project: string, size: number | string): Promise<void> {
+  await grow(store, await findVolume(store, name, project), size);
+}
+
 /** Raises the wished size on claim and DataVolume; never lowers it. */
 async function grow(store: ResourceStore, parts: Parts, size: number | string): Promise<void> {
   const bytes = parseBytes(size, 'size');

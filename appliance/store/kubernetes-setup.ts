@@ -1,0 +1,73 @@
+/** What a cluster must have before the Kubernetes store is used: our CRDs, served, their roles, and Croft's own namespaces. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { CroftError, isCroftError } from '../errors.ts';
+import { systemNamespace } from '../resources/core-kinds.ts';
+import { imageNamespace } from '../resources/data-volume.ts';
+import { crdOf, customKinds } from './crds.ts';
+import { clusterRoles } from './kubernetes-roles.ts';
+import { createKubeClient, type KubeClient } from './kubernetes-client.ts';
+import { pathOfKind } from './kubernetes-objects.ts';
+
+type Named = { kind?: unknown; metadata: { name: string } };
+
+const crdsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const rolesPath = '/apis/rbac.authorization.k8s.io/v1/clusterroles';
+/** A merge patch replaces lists whole, so they are exactly as written; fields of others (conversion) stay. */
+const mergePatch = 'application/merge-patch+json';
+
+async function apply(client: KubeClient, collection: string, body: Named): Promise<void> {
+  const { name } = body.metadata;
+  const about = `${String(body.kind)} ${name}`;
+  try {
+    await client.send({ method: 'POST', path: collection, body, about });
+  } catch (error) {
+    if (!isCroftError(error, 'already-exists')) throw error;
+    await client.send({ method: 'PATCH', path: `${collection}/${name}`, body, contentType: mergePatch, about });
+  }
+}
+
+async function ensureNamespace(client: KubeClient, name: string): Promise<void> {
+  try {
+    const body = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+    await client.send({ method: 'POST', path: '/api/v1/namespaces', body, about: `Namespace ${name}` });
+  } catch (error) {
+    if (!isCroftError(error, 'already-exists')) throw error;
+  }
+}
+
+/**
+ * Puts CRDs and ClusterRoles in, or brings them up to date, and waits until each kind can be listed. Idempotent.
+ * @param timeout ms for all of them
+ * @throws CroftError `unavailable` when the API does not serve them in time
+ */
+export async function installCrds(kubeconfig: string, timeout = 60_000): Promise<void> {
+  const client = createKubeClient(kubeconfig);
+  const deadline = Date.now() + timeout;
+  try {
+    const kinds = customKinds();
+    for (const kind of kinds) await apply(client, crdsPath, crdOf(kind) as Named);
+    for (const role of clusterRoles()) await apply(client, rolesPath, role);
+    for (const name of [systemNamespace, imageNamespace]) await ensureNamespace(client, name);
+    for (const kind of kinds) {
+      while (!(await isServed(client, pathOfKind(kind)))) {
+        if (Date.now() > deadline) {
+          throw new CroftError('unavailable', `The API server does not serve ${kind.plural} after ${timeout / 1000} s.`);
+        }
+        await delay(100);
+      }
+    }
+  } finally {
+    client.close();
+  }
+}
+
+/** A CRD is established before its endpoints answer: 404 first, and 429 while its watch cache fills. */
+async function isServed(client: KubeClient, path: string): Promise<boolean> {
+  try {
+    await client.send({ path, query: { limit: 1 } });
+    return true;
+  } catch (error) {
+    if (isCroftError(error, 'not-found') || isCroftError(error, 'too-many-requests')) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The health gate of a freshly started release, and what follows from it. systemd runs the three commands:
+ * croft-health.service before boot-complete.target, croft-commit.service after it, croft-rollback.service when the
+ * gate fails. GRUB's counters do the rest where not even that much runs (kernel panic, hang, unreadable slot).
+ */
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { get } from 'node:https';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CroftError, messageOf } from '../appliance/errors.ts';
+import { run } from '../appliance/host/exec.ts';
+import { readEnvironment, writeEnvironment } from './environment-block.ts';
+import { argumentOf } from './kernel-arguments.ts';
+import { commit, fromEnvironment, isSlot, rollBack, type Slot, toEnvironment } from './slots.ts';
+
+export type Running = { slot: Slot; environment: string };
+
+/** The slot this system runs from. @throws CroftError `invalid-state` on a live system */
+export function runningSlot(commandLine: string): Running {
+  const slot = argumentOf(commandLine, 'croft.slot');
+  const environment = argumentOf(commandLine, 'croft.env');
+  if (!isSlot(slot) || !environment) throw new CroftError('invalid-state', 'This system does not run from an installed slot.');
+  return { slot, environment: `/dev/disk/by-partuuid/${environment}` };
+}
+
+const statePath = '/var/lib/croft';
+
+/** @throws CroftError `unavailable` naming the first check that failed */
+export async function checkHealth(): Promise<void> {
+  await checkState();
+  const listed = await readFile(join(import.meta.dirname, '../health-units'), 'utf8');
+  const units = listed.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  for (const unit of units) await checkUnit(unit);
+  if (units.includes('croft.service')) await checkApi();
+}
+
+/** The state partition is mounted and takes writes. */
+async function checkState(): Promise<void> {
+  await run(['mountpoint', '--quiet', statePath]).catch((cause: unknown) => {
+    throw new CroftError('unavailable', `health: ${statePath} is not mounted.`, { cause });
+  });
+  const probe = join(statePath, '.health');
+  try {
+    await writeFile(probe, 'x', { flush: true });
+    await rm(probe);
+  } catch (cause) {
+    throw new CroftError('unavailable', `health: ${statePath} cannot be written: ${messageOf(cause)}`, { cause });
+  }
+}
+
+/** A unit named in health-units (a release lists there what it cannot do without) is active. */
+async function checkUnit(unit: string): Promise<void> {
+  const { stdout } = await run(['systemctl', 'show', '--property=ActiveState', '--value', unit]);
+  if (stdout.trim() !== 'active') throw new CroftError('unavailable', `health: ${unit} is ${stdout.trim()}, not active.`);
+}
+
+const apiPort = 8440;
+/** Milliseconds: a box of the smallest kind needs a minute for its first start. */
+const apiPatience = 5 * 60_000;
+
+/** The API says it is ready. Its certificate is its own: the answer counts here, not who gives it. */
+async function checkApi(): Promise<void> {
+  const deadline = Date.now() + apiPatience;
+  for (;;) {
+    const status = await askReady().catch(messageOf);
+    if (status === 200) return;
+    if (Date.now() > deadline) throw new CroftError('unavailable', `health: the API is not ready: ${status}.`);
+    await delay(2_000);
+  }
+}
+
+const askReady = (): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port: apiPort, path: '/readyz', rejectUnauthorized: false, timeout: 10_000 };
+    const request = get(options, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+    request.on('timeout', () => request.destroy(new Error('no answer within 10 s')));
+    request.on('error', reject);
+  });
+
+/** Makes the running release the one that boots from now on. */
+export async function commitRunning(commandLine: string): Promise<Slot> {
+  const { slot, environment } = runningSlot(commandLine);
+  await writeEnvironment(environment, toEnvironment(commit(fromEnvironment(await readEnvironment(environment)), slot)));
+  return slot;
+}
+
+/** Leaves a release that is not healthy: restarts into the committed one, or stays where it is the committed one. */
+export async function leaveRunning(commandLine: string): Promise<'restarting' | 'staying'> {
+  const { slot, environment } = runningSlot(commandLine);
+  const { state, restart } = rollBack(fromEnvironment(await readEnvironment(environment)), slot);
+  if (!restart) return 'staying';
+  await writeEnvironment(environment, toEnvironment(state));
+  await run(['systemctl', '--no-block', 'reboot']);
+  return 'restarting';
+}

@@ -1,0 +1,74 @@
+/** What the service costs: memory for running VMs, time to start with many stored ones. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { virtualMachine } from '../../appliance/resources/virtual-machine.ts';
+import { idLabel, newId } from '../../appliance/resources/identity.ts';
+import { openSqliteStore } from '../../appliance/store/sqlite.ts';
+import type { TestBox } from '../helpers/box.ts';
+import type { Figure } from './figures.ts';
+
+/** Proportional set size of the service, MiB (proc(5), smaps_rollup). */
+async function servicePss(box: TestBox): Promise<number> {
+  const { pid } = JSON.parse(await readFile(join(box.directory, 'run/service.json'), 'utf8')) as { pid: number };
+  const kib = /^Pss:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
+  return Number(kib) / 1_024;
+}
+
+export async function measureMemory(box: TestBox, vms: number): Promise<Figure> {
+  const names = Array.from({ length: vms }, (_, index) => `pss-${index}`);
+  const without = await servicePss(box);
+  for (const name of names) {
+    await box.croft(['vm', 'create', name, '--image', 'tiny-bench', '--cpus', '1', '--memory', '64Mi']);
+    await box.croft(['vm', 'pause', name]);
+  }
+  const withThem = await servicePss(box);
+  // By force: paused guests don't hear the power button.
+  await box.croft(['vm', 'stop', ...names, '--force']);
+  await box.croft(['vm', 'delete', ...names, '--yes']);
+  return {
+    name: `Memory of the service (PSS) with ${vms} VMs`,
+    ours: [withThem],
+    against: [without],
+    againstName: 'none',
+    unit: 'MiB',
+    goal: '≤ 120 MiB at 100 VMs, ≤ 0.5 MiB for each more',
+    how: `${vms} guests, started and paused; not 100, which two cores without KVM can’t start in bounded time. QEMU’s own memory isn’t counted. Garbage collection makes single readings vary by several MiB.`,
+  };
+}
+
+/** Puts `count` stopped VMs into the store of a box that doesn't run. */
+export async function storeVms(box: TestBox, count: number): Promise<void> {
+  const store = openSqliteStore({ path: join(box.directory, 'data/store.db') });
+  try {
+    for (let index = 0; index < count; index++) {
+      await store.create(virtualMachine, {
+        metadata: { name: `stored-${index}`, namespace: 'default', labels: { [idLabel]: newId() } },
+        spec: {
+          runStrategy: 'Halted',
+          template: { spec: { domain: { cpu: { cores: 1 }, memory: { guest: '128Mi' }, devices: {} } } },
+        },
+      });
+    }
+  } finally {
+    await store.close();
+  }
+}
+
+/** Starts the two boxes in turn; both are down before and up afterwards. */
+export async function measureStart(full: TestBox, empty: TestBox, vms: number, rounds: number): Promise<Figure> {
+  const [ours, against]: [number[], number[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    if (round > 0) await Promise.all([full.kill(), empty.kill()]);
+    ours.push((await full.start()) / 1_000);
+    against.push((await empty.start()) / 1_000);
+  }
+  return {
+    name: `Start of the service with ${vms} stored VMs`,
+    ours,
+    against,
+    againstName: 'with none',
+    unit: 's',
+    goal: '≤ 3 s',
+    how: `${rounds} starts after SIGKILL, until the line that says it is ready. The switch runs on, as it does on a box.`,
+  };
+}

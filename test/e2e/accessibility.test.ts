@@ -1,0 +1,103 @@
+/** axe on every page and dialog, light and dark, wide and narrow: no violation of WCAG 2.2 AA, nothing wider than the screen. */
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { violations } from './accessibility.ts';
+import { setUp, startBrowser, type TestBrowser } from './browser.ts';
+import { startDevSite, type Site } from './site.ts';
+
+let site: Site;
+let chromium: TestBrowser;
+let page: Page;
+
+beforeAll(async () => {
+  site = await startDevSite();
+  chromium = await startBrowser();
+  page = await (await chromium.browser.newContext()).newPage();
+  page.setDefaultTimeout(20_000);
+  await setUp(page, site.setupUrl);
+  await site.croft('vm', 'create', 'web-1', '--image', 'tiny', '--size', 'tiny');
+  await site.croft('vm', 'create', 'win-1', '--image', 'tiny', '--cpus', '8', '--memory', '512Gi', '--no-wait');
+  await site.croft('network', 'create', 'prod', '--vlan', '20');
+});
+
+afterAll(async () => {
+  await chromium?.close();
+  await site?.stop();
+});
+
+const pages = [
+  '/',
+  '/vms',
+  '/vms/new',
+  ...['overview', 'console', 'disks', 'network', 'snapshots', 'activity', 'settings'].map((tab) => `/vms/web-1/${tab}`),
+  '/vms/win-1/overview',
+  '/images',
+  '/volumes',
+  '/networks',
+  '/node',
+  ...['tasks', 'events', 'audit'].map((tab) => `/activity/${tab}`),
+  ...['users', 'tokens', 'pools', 'about'].map((tab) => `/settings/${tab}`),
+];
+
+/** What opens on a page, and the buttons that open it. */
+const dialogs: [path: string, ...buttons: (string | RegExp)[]][] = [
+  ['/vms', 'Actions for web-1'],
+  ['/vms', 'Actions for web-1', /^Delete/],
+  ['/vms/web-1/disks', 'Add disk'],
+  ['/vms/web-1/network', 'Change network of nic0'],
+  ['/images', 'Add image'],
+  ['/volumes', 'Create volume'],
+  ['/networks', 'Create network'],
+  ['/networks', 'Picture'],
+  ['/settings/users', 'Invite user'],
+  ['/settings/tokens', /Create token/],
+  ['/', /^Tasks/],
+  ['/', /^Theme/],
+  ['/', /^Signed in as/],
+];
+
+async function show(path: string): Promise<void> {
+  await page.goto(new URL(path, site.url).href);
+  await page.locator('h1').first().waitFor();
+  await page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
+}
+
+async function judge(): Promise<string[]> {
+  const isTooWide = await page.evaluate<boolean>('document.scrollingElement.scrollWidth > innerWidth');
+  return [...(isTooWide ? ['wider than the screen'] : []), ...(await violations(page))];
+}
+
+describe.each(['light', 'dark'] as const)('%s', (theme) => {
+  describe.each([1280, 360])('%i px', (width) => {
+    beforeAll(async () => {
+      await page.setViewportSize({ width, height: 800 });
+      await page.goto(site.url);
+      await page.evaluate((value) => localStorage.setItem('croft.theme', value), theme);
+    });
+
+    test.each(pages)('%s', async (path) => {
+      await show(path);
+      expect(await judge()).toEqual([]);
+    });
+
+    test.each(dialogs)('%s %s %s', async (path, ...buttons) => {
+      await show(path);
+      for (const name of buttons.filter((each) => each !== undefined)) {
+        await page.getByRole('button', { name }).or(page.getByRole('menuitem', { name })).first().click();
+      }
+      expect(await judge()).toEqual([]);
+    });
+  });
+});
+
+test('the pages before sign-in', async () => {
+  const context = await chromium.browser.newContext({ viewport: { width: 360, height: 800 } });
+  const stranger = await context.newPage();
+  for (const path of ['/signin', '/setup', '/setup#some-token.']) {
+    await stranger.goto('about:blank');
+    await stranger.goto(new URL(path, site.url).href);
+    await stranger.locator('h1').waitFor();
+    expect(await violations(stranger)).toEqual([]);
+  }
+  await context.close();
+});

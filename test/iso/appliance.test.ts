@@ -1,0 +1,153 @@
+/**
+ * The mini image from build to fallback: each test goes on from the disk the installation left. The seed of the
+ * power cut is printed; CROFT_SEED repeats it.
+ */
+import { copyFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { loadConfig } from '../../appliance/config.ts';
+import { run } from '../../appliance/host/exec.ts';
+import { type BuiltImage, buildImage } from '../../installer/iso/build.ts';
+import { customizeIso } from '../../installer/iso/customize.ts';
+import { stage } from '../../installer/slots.ts';
+import { breakSlotB, copyDisk, makeDisk, readBootState, sha256, writeBootState, writeSlotB, zeroSlotB } from './disk-image.ts';
+import { Machine, type MachineOptions, scratchDirectory } from './machine.ts';
+
+const home = join(import.meta.dirname, '../..');
+const cache = join(loadConfig().cache, 'iso');
+const diskSize = 4 * 2 ** 30;
+const answers = 'version: 1\nhostname: box1\nsystemDisk: auto\nfinish: reboot\n';
+/** Seconds; a quiet machine needs a fifth of them. */
+const patience = { kernel: 120, userspace: 400, step: 200 };
+/** Steps of an installation (plan.ts). */
+const steps = 13;
+
+let image: BuiltImage;
+let scratch: string;
+let medium: string;
+let installed: string;
+let machine: Machine | undefined;
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+async function startMachine(options: Omit<MachineOptions, 'log'>, name: string): Promise<Machine> {
+  machine = new Machine({ ...options, log: join(cache, 'logs', `${name}.log`) });
+  await machine.start();
+  return machine;
+}
+
+/** Waits for GRUB's own line about its choice. */
+const choice = async (box: Machine, seconds = patience.kernel): Promise<string | undefined> =>
+  (await box.expect(/croft-boot: slot=([AB]) .*/, seconds, [/Kernel panic/]))[1];
+
+async function committed(box: Machine): Promise<void> {
+  await box.expect(/Linux version/, patience.kernel);
+  await box.expect(/croft-health: healthy/, patience.userspace);
+  await box.expect(/croft-commit: slot A committed/, patience.step);
+}
+
+beforeAll(async () => {
+  image = await buildImage({ variant: 'mini', home, cache, print });
+  scratch = await scratchDirectory(cache);
+  await run(['mkdir', '-p', join(cache, 'logs')]);
+  medium = join(scratch, 'medium.iso');
+  installed = join(scratch, 'installed.raw');
+  await copyFile(image.iso, medium);
+  await customizeIso(medium, { answers, entry: 'install', timeout: 0 });
+});
+
+afterEach(async () => {
+  await machine?.dispose();
+  machine = undefined;
+});
+
+afterAll(async () => {
+  if (scratch) await rm(scratch, { recursive: true, force: true });
+});
+
+test('the same inputs give the same bytes', async () => {
+  const before = { iso: await sha256(image.iso), slot: await sha256(image.slot) };
+  image = await buildImage({ variant: 'mini', home, cache, print, epoch: image.release.epoch, again: true });
+  expect({ iso: await sha256(image.iso), slot: await sha256(image.slot) }).toEqual(before);
+});
+
+test('installs without questions under BIOS, starts again from the disk and commits', async () => {
+  await makeDisk(installed, diskSize);
+  const box = await startMachine({ firmware: 'bios', disk: installed, cd: medium }, 'install-bios');
+  await box.expect(/croft-install: Croft/, patience.userspace);
+  await box.expect(new RegExp(`\\[${steps}/${steps}\\] Done`), patience.step);
+  print(`installed after ${box.age.toFixed(0)} s`);
+  expect(await choice(box)).toBe('A');
+  await committed(box);
+  print(`committed after ${box.age.toFixed(0)} s`);
+  await box.cut();
+  expect(await readBootState(installed)).toMatchObject({ good: 'A', slots: { A: { ok: true, tries: 0 }, B: { ok: false } } });
+});
+
+test('the same disk starts under Secure Boot with Microsoft’s keys', async () => {
+  const disk = join(scratch, 'secure.raw');
+  await copyDisk(installed, disk);
+  const box = await startMachine({ firmware: 'secure-boot', disk }, 'secure-boot');
+  expect(await choice(box)).toBe('A');
+  await box.expect(/secureboot: Secure boot enabled/, patience.kernel);
+  await box.expect(/croft-health: healthy/, patience.userspace);
+  await box.expect(/croft-commit: slot A committed/, patience.step);
+});
+
+test.each(['bios', 'secure-boot'] as const)('an update whose kernel panics falls back by itself (%s)', async (firmware) => {
+  const disk = join(scratch, 'panic.raw');
+  await copyDisk(installed, disk);
+  await writeSlotB(disk, image.slot);
+  await breakSlotB(disk, image.slot);
+  await writeBootState(disk, stage(await readBootState(disk), 'B'));
+  const box = await startMachine({ firmware, disk }, `panic-${firmware}`);
+  expect(await choice(box)).toBe('B');
+  await box.expect(/Kernel panic/, patience.kernel, [/Kernel panic/]);
+  expect(await choice(box)).toBe('A');
+});
+
+test('an update that cannot be read falls back by itself', async () => {
+  const disk = join(scratch, 'zero.raw');
+  await copyDisk(installed, disk);
+  await zeroSlotB(disk);
+  await writeBootState(disk, stage(await readBootState(disk), 'B'));
+  const box = await startMachine({ firmware: 'bios', disk }, 'zero');
+  expect(await choice(box)).toBe('B');
+  expect(await choice(box)).toBe('A');
+});
+
+test('a power cut in mid-installation: it starts the old or installs again', async () => {
+  const seed = Number(process.env.CROFT_SEED ?? Date.now() % 100_000);
+  // Every step that writes to the disk, and up to two seconds into it.
+  const step = 5 + (seed % (steps - 5));
+  const wait = Math.floor(seed / 9) % 2000;
+  print(`power cut: CROFT_SEED=${seed}, ${wait} ms into step ${step} of ${steps}`);
+  const disk = join(scratch, 'cut.raw');
+  await makeDisk(disk, diskSize);
+  const cut = await startMachine({ firmware: 'bios', disk, cd: medium }, 'cut-1');
+  await cut.expect(new RegExp(`\\[${step}/${steps}\\]`), patience.userspace);
+  await new Promise((resolve) => setTimeout(resolve, wait));
+  await cut.cut();
+  const box = await startMachine({ firmware: 'bios', disk, cd: medium }, 'cut-2');
+  const [, slot] = await box.expect(/croft-boot: slot=([AB]) |croft-install: Croft/, patience.userspace);
+  print(slot ? 'the installation was finished' : 'the medium started again');
+  if (!slot) {
+    await box.expect(new RegExp(`\\[${steps}/${steps}\\] Done`), patience.step);
+    expect(await choice(box)).toBe('A');
+  }
+  await committed(box);
+});
+
+test('a disk with data is refused unless named, and stays as it was', async () => {
+  const disk = join(scratch, 'data.raw');
+  await makeDisk(disk, diskSize);
+  await run(['mkfs.ext4', '-q', '-L', 'precious', disk]);
+  const before = await sha256(disk);
+  const box = await startMachine({ firmware: 'bios', disk, cd: medium, serial: 'WD-1234' }, 'refused');
+  const [, reason] = await box.expect(/croft-install: failed: (.*)/, patience.userspace);
+  expect(reason).toContain(
+    '/dev/vda (serial WD-1234) is not empty: ext4. To erase it, name it in the answers: systemDisk: {serial: WD-1234}.',
+  );
+  await box.cut();
+  expect(await sha256(disk)).toBe(before);
+});

@@ -1,0 +1,68 @@
+/** What the tests do to a disk image from outside, while no machine runs from it. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { run } from '../../appliance/host/exec.ts';
+import { readEnvironment, writeEnvironment } from '../../installer/environment-block.ts';
+import { partitionNumber } from '../../installer/grub-config.ts';
+import { type BootState, fromEnvironment, toEnvironment } from '../../installer/slots.ts';
+
+const mebibyte = 1024 * 1024;
+
+export async function makeDisk(path: string, bytes: number): Promise<void> {
+  const handle = await open(path, 'w');
+  try {
+    await handle.truncate(bytes);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Copies without filling the holes. */
+export const copyDisk = async (from: string, to: string): Promise<void> =>
+  void (await run(['cp', '--sparse=always', from, to], { timeout: 5 * 60_000 }));
+
+export async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+/** Where a partition starts in the image, in bytes. */
+export async function partitionOffset(disk: string, name: keyof typeof partitionNumber): Promise<number> {
+  const { stdout } = await run(['sfdisk', '--json', disk]);
+  const { partitiontable } = JSON.parse(stdout) as { partitiontable: { partitions: { start: number }[]; sectorsize: number } };
+  const found = partitiontable.partitions[partitionNumber[name] - 1];
+  if (!found) throw new Error(`${disk} has no partition ${name}`);
+  return found.start * partitiontable.sectorsize;
+}
+
+export const readBootState = async (disk: string): Promise<BootState> =>
+  fromEnvironment(await readEnvironment(disk, await partitionOffset(disk, 'env')));
+
+export const writeBootState = async (disk: string, state: BootState): Promise<void> =>
+  writeEnvironment(disk, toEnvironment(state), await partitionOffset(disk, 'env'));
+
+async function writeAt(disk: string, bytes: Uint8Array, offset: number): Promise<void> {
+  const handle = await open(disk, 'r+');
+  try {
+    await handle.write(bytes, 0, bytes.length, offset);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+export const writeSlotB = async (disk: string, slotImage: string): Promise<void> =>
+  writeAt(disk, await readFile(slotImage), await partitionOffset(disk, 'B'));
+
+export const zeroSlotB = async (disk: string): Promise<void> =>
+  writeAt(disk, Buffer.alloc(8 * mebibyte), await partitionOffset(disk, 'B'));
+
+/** Makes slot B's initial RAM disk unusable, so that its kernel panics. */
+export async function breakSlotB(disk: string, slotImage: string): Promise<void> {
+  const { stdout } = await run(['xorriso', '-indev', slotImage, '-find', '/live/initrd.img', '-exec', 'report_lba']);
+  const lba = /^File data lba:\s*\d+\s*,\s*(\d+)/m.exec(stdout)?.[1];
+  if (lba === undefined) throw new Error(`${slotImage} has no initrd.img`);
+  await writeAt(disk, Buffer.alloc(2 * mebibyte, 'bad'), (await partitionOffset(disk, 'B')) + Number(lba) * 2048);
+}

@@ -1,0 +1,201 @@
+/**
+ * A machine of the installation tests: QEMU without KVM, its serial port on a unix socket, `expect` over it.
+ * Text that means it went wrong fails a wait at once instead of at its deadline. Nothing here reaches a network.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { eventually } from '../helpers/eventually.ts';
+
+export type Firmware = 'bios' | 'secure-boot';
+export type MachineOptions = {
+  firmware: Firmware;
+  /** Raw image of the system disk; it is the first boot device. */
+  disk: string;
+  /** Serial number of that disk. */
+  serial?: string;
+  /** Installation medium, the second boot device. */
+  cd?: string;
+  /** MiB. */
+  memory?: number;
+  /** Where the serial port's transcript is kept. */
+  log?: string;
+};
+
+/** Never right in any of these tests unless one of them says so. */
+const badTexts = [
+  /\(initramfs\)/,
+  /Kernel panic/,
+  // A live system's root lies on its medium, so that one is still in use when it goes down.
+  /\[FAILED\](?! Failed unmounting run-live)/,
+  /: failed: .*/,
+  /Unable to find a medium/,
+  /emergency mode/,
+  /No bootable device/,
+  /Security Violation|bad shim signature|Access Denied/i,
+];
+
+const firmwareFiles = '/usr/share/OVMF';
+const escapes = /\u001b(\[[0-9;?=!]*[A-Za-z]|[=>c]|\([AB0])/g;
+/** The beginning of an escape whose rest has not arrived. */
+const cutEscape = /\u001b(\[[0-9;?=!]*|\()?$/;
+
+export class Machine {
+  readonly #options: MachineOptions;
+  #directory = '';
+  #child: ChildProcess | undefined;
+  #socket: Socket | undefined;
+  #text = '';
+  #carry = '';
+  #seen = 0;
+  #ended: string | undefined;
+  #startedAt = 0;
+
+  constructor(options: MachineOptions) {
+    this.#options = options;
+  }
+
+  /** Seconds since it was started. */
+  get age(): number {
+    return (Date.now() - this.#startedAt) / 1000;
+  }
+
+  /** All its serial port said, without terminal escapes. */
+  get transcript(): string {
+    return this.#text;
+  }
+
+  async start(): Promise<void> {
+    this.#directory = await mkdtemp(join(tmpdir(), 'croft-iso-'));
+    const path = join(this.#directory, 'serial');
+    const argv = await this.#argv(path);
+    this.#startedAt = Date.now();
+    const child = spawn('qemu-system-x86_64', argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child = child;
+    let errors = '';
+    child.stderr?.on('data', (chunk) => (errors += String(chunk)));
+    child.once('error', (error) => (this.#ended = error.message));
+    child.once('exit', (code, signal) => (this.#ended = `QEMU ended (${signal ?? `code ${code}`}) ${errors.trim()}`));
+    this.#socket = await eventually(() => this.#connect(path), { timeout: 20_000 });
+    this.#socket.setEncoding('utf8');
+    this.#socket.on('data', (chunk) => this.#take(String(chunk)));
+    // The port's end is the machine's end, which is told by its process.
+    this.#socket.on('error', () => undefined);
+  }
+
+  /**
+   * Waits until the serial port said `pattern` behind what was awaited last, and returns the match.
+   * `allow` names texts that are right here though they are bad elsewhere.
+   */
+  async expect(pattern: RegExp, seconds: number, allow: readonly RegExp[] = []): Promise<RegExpExecArray> {
+    const deadline = Date.now() + seconds * 1000;
+    for (;;) {
+      const text = this.#text.slice(this.#seen);
+      const match = pattern.exec(text);
+      const before = match ? text.slice(0, match.index) : text;
+      const bad = badTexts
+        .filter((each) => !allow.some((other) => other.source === each.source))
+        .find((each) => each.test(before));
+      if (bad) throw this.#failure(`said ${bad.exec(before)?.[0] ?? ''} while ${pattern} was awaited`);
+      if (match) {
+        this.#seen += match.index + match[0].length;
+        return match;
+      }
+      if (this.#ended !== undefined) throw this.#failure(`ended while ${pattern} was awaited: ${this.#ended}`);
+      if (Date.now() > deadline) throw this.#failure(`did not say ${pattern} within ${seconds} s`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** Waits until the machine has switched itself off. */
+  async ended(seconds: number): Promise<void> {
+    await eventually(() => this.#ended !== undefined, { timeout: seconds * 1000 }).catch(() => {
+      throw this.#failure(`did not switch itself off within ${seconds} s`);
+    });
+  }
+
+  /** Pulls the plug: nothing the guest holds in memory reaches its disk. */
+  async cut(): Promise<void> {
+    this.#child?.kill('SIGKILL');
+    await eventually(() => this.#ended !== undefined, { timeout: 10_000 });
+    await this.dispose();
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#ended === undefined) this.#child?.kill('SIGKILL');
+    this.#socket?.destroy();
+    const { log } = this.#options;
+    if (log) await writeFile(log, this.#text);
+    if (this.#directory) await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  #take(chunk: string): void {
+    const text = this.#carry + chunk;
+    this.#carry = cutEscape.exec(text)?.[0] ?? '';
+    const whole = text.slice(0, text.length - this.#carry.length);
+    this.#text += whole.replace(escapes, '').replaceAll('\r', '');
+  }
+
+  #failure(what: string): Error {
+    const tail = this.#text.trimEnd().split('\n').slice(-40).join('\n');
+    return new Error(`The machine (${this.#options.firmware}, ${this.age.toFixed(0)} s old) ${what}.\n--- serial port\n${tail}`);
+  }
+
+  #connect(path: string): Promise<Socket> {
+    if (this.#ended !== undefined) throw this.#failure(`did not start: ${this.#ended}`);
+    return new Promise((resolve, reject) => {
+      const socket = connect(path);
+      socket.once('connect', () => resolve(socket));
+      socket.once('error', reject);
+    });
+  }
+
+  async #argv(socket: string): Promise<string[]> {
+    const { firmware, disk, cd, serial = 'CROFT-SYSTEM', memory = 1024 } = this.#options;
+    const options = [
+      ...[
+        '-nodefaults',
+        '-no-user-config',
+        '-display',
+        'none',
+        '-accel',
+        'tcg,thread=multi',
+        '-cpu',
+        'qemu64,+rdrand,+rdseed',
+        '-smp',
+        '2',
+        '-m',
+        String(memory),
+      ],
+      // A processor with RDRAND: without it the system waits half a minute for entropy.
+      // Started when we listen: the first lines are not lost.
+      ...['-chardev', `socket,id=serial,path=${socket},server=on,wait=on`, '-serial', 'chardev:serial'],
+      ...['-device', 'virtio-rng-pci', '-drive', `if=none,id=disk,file=${disk},format=raw,cache=writeback,discard=unmap`],
+      ...['-device', `virtio-blk-pci,drive=disk,serial=${serial},bootindex=1`],
+    ];
+    if (cd) {
+      options.push(
+        '-drive',
+        `if=none,id=cd,file=${cd},format=raw,readonly=on,media=cdrom`,
+        '-device',
+        'ide-cd,drive=cd,bootindex=2',
+      );
+    }
+    if (firmware === 'bios') return ['-machine', 'q35', ...options];
+    const vars = join(this.#directory, 'vars.fd');
+    await copyFile(join(firmwareFiles, 'OVMF_VARS_4M.ms.fd'), vars);
+    return [
+      ...['-machine', 'q35,smm=on', '-global', 'driver=cfi.pflash01,property=secure,value=on'],
+      ...['-drive', `if=pflash,format=raw,unit=0,readonly=on,file=${join(firmwareFiles, 'OVMF_CODE_4M.secboot.fd')}`],
+      ...['-drive', `if=pflash,format=raw,unit=1,file=${vars}`, ...options],
+    ];
+  }
+}
+
+/** A directory for a test's disks, on a real file system. */
+export async function scratchDirectory(cache: string): Promise<string> {
+  await mkdir(cache, { recursive: true });
+  return mkdtemp(join(cache, '.test-'));
+}

@@ -1,0 +1,114 @@
+/**
+ * Snapshots, restores and clones of real guests, driven by the CLI: a file written in a running guest is its witness.
+ * The parts follow each other on one box.
+ */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createBox, signIn, type TestBox } from '../helpers/box.ts';
+import { eventually } from '../helpers/eventually.ts';
+import { tinyImage } from '../helpers/tiny-image.ts';
+
+let box: TestBox;
+
+/** tiny keeps nothing of its root file system: a second disk carries the witness, a byte pattern at its start. */
+const write = (name: string, text: string) =>
+  box.guest(name, `echo ${text} | dd of=/dev/vdb bs=512 conv=sync,fsync 2>/dev/null; sync`);
+const read = async (name: string): Promise<string> =>
+  (
+    await box.guest(
+      name,
+      'echo 3 >/proc/sys/vm/drop_caches; echo "<$(dd if=/dev/vdb bs=512 count=1 2>/dev/null | tr -d "\\\\000\\\\n")>"',
+    )
+  ).output
+    .match(/<(\w*)>/g)
+    ?.at(-1) ?? '';
+
+beforeAll(async () => {
+  const image = await tinyImage();
+  box = await createBox();
+  await box.start();
+  await box.croft(['image', 'add', image, '--name', 'tiny-test', '--timeout', '60s']);
+  await box.croft([
+    'vm',
+    'create',
+    'a',
+    '--image',
+    'tiny-test',
+    '--cpus',
+    '1',
+    '--memory',
+    '128Mi',
+    '--disk',
+    'size=64Mi,name=data',
+  ]);
+  await signIn(box, 'a');
+}, 120_000);
+
+afterAll(async () => {
+  await box?.dispose();
+}, 60_000);
+
+describe('a running VM', () => {
+  it('is frozen while it runs, changed, and put back in one operation', { timeout: 240_000 }, async () => {
+    await write('a', 'first');
+    const from = performance.now();
+    await box.croft(['snapshot', 'create', 'a', 's1']);
+    console.log(`snapshot of a running VM: ${(performance.now() - from).toFixed(0)} ms with the CLI`);
+    await write('a', 'second');
+    expect(await read('a')).toBe('<second>');
+    const pid = await box.pidOf('a');
+    await box.croft(['snapshot', 'restore', 'a', 's1', '--yes']);
+    await box.croft(['vm', 'wait', 'a', 'running', '--timeout', '30s']);
+    expect(await box.pidOf('a')).not.toBe(pid);
+    await signIn(box, 'a');
+    expect(await read('a')).toBe('<first>');
+    const { stdout } = await box.croft(['snapshot', 'list', 'a', '-o', 'json']);
+    expect(stdout).toContain('before-restore-');
+  });
+
+  it('grows a disk under the guest', { timeout: 120_000 }, async () => {
+    await box.croft(['vm', 'grow-disk', 'a', 'data', '--size', '128Mi']);
+    await eventually(async () => expect((await box.guest('a', 'cat /sys/block/vdb/size')).output).toContain('262144'), {
+      timeout: 20_000,
+    });
+  });
+
+  it('is cloned while it runs; the clone boots with the disk as it was', { timeout: 240_000 }, async () => {
+    await box.croft(['vm', 'clone', 'a', 'b', '--start']);
+    await box.croft(['vm', 'wait', 'b', 'running', '--timeout', '30s']);
+    await signIn(box, 'b');
+    expect(await read('b')).toBe('<first>');
+    expect((await box.vm('b')).nics[0]?.mac).not.toBe((await box.vm('a')).nics[0]?.mac);
+    await write('b', 'other');
+    expect(await read('a')).toBe('<first>');
+    await box.croft(['vm', 'delete', 'b', '--yes']);
+  });
+});
+
+describe('a service that is killed in the middle of a restore', () => {
+  it('completes it when it returns', { timeout: 240_000 }, async () => {
+    await write('a', 'third');
+    await box.croft(['snapshot', 'restore', 'a', 's1', '--yes', '--no-wait']);
+    await box.kill();
+    await box.start();
+    await eventually(
+      async () => {
+        const { stdout } = await box.croft(['event', 'list', '-o', 'json']);
+        expect(stdout.match(/"Restored"/g)).toHaveLength(2);
+      },
+      { timeout: 60_000, interval: 500 },
+    );
+    await box.croft(['vm', 'wait', 'a', 'running', '--timeout', '30s']);
+    await signIn(box, 'a');
+    expect(await read('a')).toBe('<first>');
+  });
+});
+
+describe('deletion', () => {
+  it('takes the snapshots away, and with the VM all that is left of it', { timeout: 120_000 }, async () => {
+    await box.croft(['snapshot', 'delete', 'a', 's1', '--yes']);
+    await box.croft(['vm', 'delete', 'a', '--yes']);
+    await eventually(async () => expect((await box.croft(['volume', 'list', '-o', 'json'])).stdout).not.toContain('"a-'), {
+      timeout: 20_000,
+    });
+  });
+});

@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest';
+import { blockdevGraph, usageOf } from '../../../storage/rbd/driver.ts';
+import { convertArgv } from '../../../storage/rbd/images.ts';
+import { keptImages, parseRecord, unnamed, VolumeRecord } from '../../../storage/rbd/record.ts';
+import { rejectsWith } from '../../contract/volume-driver.ts';
+
+const volume: VolumeRecord = {
+  id: 'v',
+  createdAt: '2026-01-01T00:00:00Z',
+  head: 3,
+  next: 4,
+  snapshots: [
+    { id: 'a', generation: 1, size: 1, createdAt: '2026-01-01T00:00:00Z' },
+    { id: 'b', generation: 3, size: 1, createdAt: '2026-01-01T00:00:00Z' },
+  ],
+};
+
+describe('records', () => {
+  it('keep heads, generations with snapshots, and images; nothing else, and nothing foreign goes', () => {
+    const kept = keptImages([volume], [{ id: 'i', generation: 2, size: 1, used: 1 }]);
+    expect(Object.fromEntries([...kept].map(([name, snapshots]) => [name, [...snapshots]]))).toEqual({
+      'vol-v.g3': ['s-b'],
+      'vol-v.g1': ['s-a'],
+      'img-i.g2': ['base'],
+    });
+    expect(unnamed(['vol-v.g1', 'vol-v.g2', 'vol-v.g3', 'img-i.g1', 'img-i.g2', 'somebody-elses'], kept)).toEqual([
+      'vol-v.g2',
+      'img-i.g1',
+    ]);
+  });
+
+  it('are refused when damaged', async () => {
+    expect(parseRecord(VolumeRecord, 'v', JSON.stringify(volume))).toEqual(volume);
+    await rejectsWith((async () => parseRecord(VolumeRecord, 'v', '{"id":"v"}'))(), 'invalid-state');
+  });
+});
+
+it('opens an image without any key among the arguments', () => {
+  const graph = blockdevGraph({ pool: 'p', image: 'vol-v.g1', conf: '/g/ceph.conf', user: 'croft-p' }, 'd0');
+  expect(graph).toEqual({
+    nodes: [
+      {
+        driver: 'rbd',
+        'node-name': 'd0-rbd',
+        pool: 'p',
+        image: 'vol-v.g1',
+        user: 'croft-p',
+        conf: '/g/ceph.conf',
+        cache: { direct: true, 'no-flush': false },
+        discard: 'unmap',
+      },
+      { driver: 'raw', 'node-name': 'd0', file: 'd0-rbd', cache: { direct: true, 'no-flush': false }, discard: 'unmap' },
+    ],
+    top: 'd0',
+  });
+});
+
+it('takes images in through librbd, skipping zeros', () => {
+  const argv = convertArgv({ conf: '/c,d/ceph.conf', file: '/f', format: 'raw', place: { pool: 'p' }, name: 'img-i.g1' });
+  expect(argv.join(' ')).toBe(
+    'qemu-img convert -p -n --target-is-zero -W -m 8 -t none -f raw /f --target-image-opts ' +
+      'driver=raw,file.driver=rbd,file.pool=p,file.image=img-i.g1,file.conf=/c,,d/ceph.conf,file.user=admin',
+  );
+});
+
+it('tells what guests can store, copies taken into account', () => {
+  expect(usageOf({ pools: [{ name: 'p', stats: { stored: 3, max_avail: 7 } }] }, 'p')).toEqual({
+    capacity: 10,
+    used: 3,
+    free: 7,
+  });
+  expect(usageOf({ pools: [] }, 'p')).toEqual({ capacity: 0, used: 0, free: 0 });
+});

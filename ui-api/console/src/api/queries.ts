@@ -1,0 +1,80 @@
+/** What the console reads. Nothing here polls: live.ts says when something changed. */
+import { QueryClient, queryOptions, useQuery } from '@tanstack/react-query';
+import type { ApiEvent, Explanation, Node, Page, Task } from '../../../client/types.ts';
+import { ApiProblem } from '../../../client/problem.ts';
+import { client } from './client.ts';
+
+export type Role = 'viewer' | 'operator' | 'admin';
+export type Session = { user: string; role: Role; via: string; expiresAt?: string };
+export type AuditEntry = {
+  seq: number;
+  at: string;
+  who: string;
+  from: string;
+  verb: string;
+  target: string;
+  result: string;
+};
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: Number.POSITIVE_INFINITY,
+      refetchOnWindowFocus: false,
+      refetchOnReconnect: false,
+      // An answer that says no will say it again; a broken connection may be a service that starts.
+      retry: (count, error) => !(error instanceof ApiProblem) && count < 2,
+    },
+  },
+});
+
+const read = async <T>(path: string, query: Record<string, string | number | boolean | undefined>, signal: AbortSignal) =>
+  (await client.request<T>('GET', path, { query, signal })).body;
+const readItems = async <T>(path: string, query: Record<string, string | number | boolean | undefined>, signal: AbortSignal) =>
+  (await read<Page<T>>(path, query, signal)).items;
+
+export const sessionQuery = queryOptions({
+  queryKey: ['session'],
+  queryFn: ({ signal }) => read<Session>('/v1/session', {}, signal),
+});
+export const versionQuery = queryOptions({
+  queryKey: ['version'],
+  queryFn: ({ signal }) => read<{ version: string; features: string[] }>('/v1/version', {}, signal),
+});
+export const vmsQuery = queryOptions({ queryKey: ['vms'], queryFn: ({ signal }) => client.vms.list({}, signal) });
+export const vmQuery = (name: string, project: string) =>
+  queryOptions({ queryKey: ['vms', project, name], queryFn: ({ signal }) => client.vms.get(name, { project }, signal) });
+export const explainQuery = (name: string, project: string) =>
+  queryOptions({
+    queryKey: ['vms', project, name, 'explain'],
+    queryFn: ({ signal }) => read<Explanation>(`/v1/vms/${encodeURIComponent(name)}/explain`, { project }, signal),
+  });
+export const imagesQuery = queryOptions({ queryKey: ['images'], queryFn: ({ signal }) => client.images.list({}, signal) });
+export const volumesQuery = queryOptions({ queryKey: ['volumes'], queryFn: ({ signal }) => client.volumes.list({}, signal) });
+export const networksQuery = queryOptions({ queryKey: ['networks'], queryFn: ({ signal }) => client.networks.list({}, signal) });
+export const poolsQuery = queryOptions({ queryKey: ['pools'], queryFn: ({ signal }) => client.pools.list({}, signal) });
+export const sizesQuery = queryOptions({ queryKey: ['sizes'], queryFn: ({ signal }) => client.instancetypes.list({}, signal) });
+export const nodeQuery = queryOptions({ queryKey: ['node'], queryFn: ({ signal }) => read<Node>('/v1/node', {}, signal) });
+export const usersQuery = queryOptions({ queryKey: ['users'], queryFn: ({ signal }) => client.users.list({}, signal) });
+export const tokensQuery = queryOptions({ queryKey: ['tokens'], queryFn: ({ signal }) => client.tokens.list({}, signal) });
+export const tasksQuery = queryOptions({
+  queryKey: ['tasks'],
+  queryFn: ({ signal }) => readItems<Task>('/v1/tasks', { limit: 100 }, signal),
+});
+export const eventsQuery = (about: { kind?: string; name?: string; project?: string } = {}) =>
+  queryOptions({
+    queryKey: ['events', about],
+    queryFn: ({ signal }) => readItems<ApiEvent>('/v1/events', { list: true, limit: 200, ...about }, signal),
+  });
+export const auditQuery = queryOptions({
+  queryKey: ['audit'],
+  queryFn: ({ signal }) => readItems<AuditEntry>('/v1/audit', { limit: 200 }, signal),
+  // The audit log is not in the stream: read again whenever it is looked at.
+  staleTime: 0,
+});
+
+/** Who is signed in; the shell renders only then. */
+export function useSession(): Session {
+  const { data } = useQuery(sessionQuery);
+  return data ?? { user: '', role: 'viewer', via: 'session' };
+}

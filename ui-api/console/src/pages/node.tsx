@@ -1,0 +1,72 @@
+import { Alert, Card, CardBody, CardTitle } from '@patternfly/react-core';
+import { useQuery } from '@tanstack/react-query';
+import type { Node } from '../../../client/types.ts';
+import { nodeQuery } from '../api/queries.ts';
+import { formatBytes } from '../format.ts';
+import { text } from '../i18n/text.ts';
+import { Empty } from '../ui/empty.tsx';
+import { Facts } from '../ui/facts.tsx';
+import { Loaded } from '../ui/loaded.tsx';
+import { PageFrame } from '../ui/page-frame.tsx';
+import { ResourceTable } from '../ui/resource-table.tsx';
+import { StateLabel } from '../ui/state-label.tsx';
+import type { Column } from '../ui/table-sort.ts';
+
+type Component = Node['components'][number];
+
+const columns: readonly Column<Component>[] = [
+  { id: 'name', title: text.node.component, sortValue: ({ name }) => name, cell: ({ name }) => <strong>{name}</strong> },
+  { id: 'state', title: text.common.state, sortValue: ({ state }) => state, cell: ({ state }) => <StateLabel state={state} /> },
+  { id: 'version', title: text.node.versionColumn, cell: ({ version }) => version ?? '–' },
+  { id: 'message', title: text.node.message, cell: ({ message }) => message ?? '–' },
+];
+
+const accelerators: Record<string, string> = text.node.accelerators;
+
+export function NodePage() {
+  const query = useQuery(nodeQuery);
+  return (
+    <PageFrame title={text.node.title}>
+      <Loaded query={query} what={text.node.title}>
+        {(node) => (
+          <div className="croft-stack">
+            <div className="croft-cards">
+              <Facts
+                title={node.name}
+                action={<StateLabel state={node.state} />}
+                facts={[
+                  [text.node.version, node.version ?? '–'],
+                  [text.node.cpus, node.cpus ?? '–'],
+                  [text.node.memory, formatBytes(node.memory)],
+                  [text.node.reserved, formatBytes(node.memoryReserved)],
+                  [text.node.free, formatBytes(node.memoryFree)],
+                  [text.node.accelerator, accelerators[node.accelerator ?? 'unknown'] ?? node.accelerator],
+                ]}
+              />
+              <Alert variant="info" isInline title={text.node.single} className="croft-fit">
+                {text.node.singleDetail}
+              </Alert>
+            </div>
+            <Card isCompact className="croft-card">
+              <CardTitle component="h2">{text.node.components}</CardTitle>
+              <CardBody>
+                <ResourceTable
+                  label={text.node.components}
+                  rows={node.components}
+                  columns={columns}
+                  idOf={({ name }) => name}
+                  nameOf={({ name }) => name}
+                  empty={
+                    <Empty title={text.node.emptyComponents} level="h3">
+                      {text.node.emptyComponentsDetail}
+                    </Empty>
+                  }
+                />
+              </CardBody>
+            </Card>
+          </div>
+        )}
+      </Loaded>
+    </PageFrame>
+  );
+}
