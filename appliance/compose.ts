@@ -42,6 +42,8 @@ export type Box = {
   stop(): Promise<void>;
 };
 
+const firstImageOffered = 'first-image-offered';
+
 export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
 
 /** Undo steps, run last first; one that fails is logged and doesn't stop the others. */
@@ -102,7 +104,7 @@ async function compose(
   const networks = await startNetwork({ store, events: box.events, logger, config, paths, simulated: simulation });
   stack.push('network', () => networks.close());
 
-  const first = await ensureLocalPool(store, simulated ? 'sim' : 'local');
+  await ensureLocalPool(store, simulated ? 'sim' : 'local');
   const storage = await startStorage({ store, informers, tasks: box.tasks, events: box.events, logger, config, paths });
   stack.push('storage', () => storage.stop());
 
@@ -123,7 +125,7 @@ async function compose(
   }
 
   await report(store, config, networks, hypervisor, logger);
-  if (first && (await store.list(image, { limit: 1 })).items.length === 0) await requestTinyImage(store);
+  await offerFirstImage(store, box);
   logger.info({ url: api.url, adopted: vms.adopted.length }, 'ready');
   return { url: api.url, setupUrl: api.setupUrl, stop: () => stack.unwind() };
 }
@@ -132,7 +134,9 @@ async function compose(
 const clusterSubnets = ['10.42.0.0/16', '10.43.0.0/16'];
 
 const hostSubnets = (): string[] =>
-  Object.values(networkInterfaces()).flatMap((links) => (links ?? []).flatMap(({ cidr, family }) => (family === 'IPv4' && cidr ? [cidr] : [])));
+  Object.values(networkInterfaces()).flatMap((links) =>
+    (links ?? []).flatMap(({ cidr, family }) => (family === 'IPv4' && cidr ? [cidr] : [])),
+  );
 
 /** The store that the settings name; a cluster gets our kinds first. */
 async function openStore(config: Config, path: string, logger: Logger): Promise<ResourceStore> {
@@ -140,9 +144,19 @@ async function openStore(config: Config, path: string, logger: Logger): Promise<
     return openSqliteStore({ path, onBackgroundError: (error) => logger.error({ err: error }, 'store') });
   }
   // Loaded only here: the Kubernetes client is larger than the rest of a solo box's code.
-  const [{ installCrds }, { openKubernetesStore }] = await Promise.all([import('./store/kubernetes-setup.ts'), import('./store/kubernetes.ts')]);
+  const [{ installCrds }, { openKubernetesStore }] = await Promise.all([
+    import('./store/kubernetes-setup.ts'),
+    import('./store/kubernetes.ts'),
+  ]);
   await installCrds(config.kubeconfig);
   return openKubernetesStore({ kubeconfig: config.kubeconfig });
+}
+
+/** Once in a box's life: the image `tiny`, so that there is something to run. Deleted, it stays deleted. */
+async function offerFirstImage(store: ResourceStore, box: BoxStore): Promise<void> {
+  if (box.journal.get(firstImageOffered) !== undefined) return;
+  if ((await store.list(image, { limit: 1 })).items.length === 0) await requestTinyImage(store);
+  box.journal.put(firstImageOffered, 'yes');
 }
 
 type VmParts = {

@@ -109,8 +109,11 @@ menuentry "Start again" {
 /** Volume id of the installation medium; live-boot looks for it and for nothing else. */
 export const mediumLabel = 'CROFT';
 
-/** grub.cfg on the EFI image of the medium: hands over to the one on the medium itself. */
-export const mediumStub = `search --no-floppy --set=root --file /croft/release
+/**
+ * What the medium's GRUB begins with: hands over to the configuration on the medium. It looks for a file that slots
+ * do not have: a disk with a Croft system on it comes before a CD in GRUB's search.
+ */
+export const mediumStub = `search --no-floppy --set=root --file /croft/boot.cfg
 set prefix=($root)/boot/grub
 configfile ($root)/boot/grub/grub.cfg
 `;

@@ -23,6 +23,7 @@ const suites = [
     folders: ['test/unit', 'test/contract', 'test/api', 'test/house-rules'],
   },
   { name: 'system', config: 'vitest.system.config.ts', minutes: 40, folders: ['test/system'] },
+  { name: 'console in Chromium', config: 'vitest.e2e.config.ts', minutes: 20, folders: ['test/e2e'] },
 ];
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 

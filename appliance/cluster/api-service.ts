@@ -48,7 +48,14 @@ async function apply(client: KubeClient, collection: string, body: { kind: strin
   }
 }
 
-export type Registration = { kubeconfig: string; address: string; port: number; /** PEM. */ ca: string; group: string; versions: readonly string[] };
+export type Registration = {
+  kubeconfig: string;
+  address: string;
+  port: number /** PEM. */;
+  ca: string;
+  group: string;
+  versions: readonly string[];
+};
 
 /** Idempotent. */
 export async function registerApiService({ kubeconfig, address, port, ca, group, versions }: Registration): Promise<void> {

@@ -100,5 +100,8 @@ export function placeFrom(found: Pod | undefined, nodeName: string): Place {
   if (isOver(found)) return evictions.includes(found.status?.reason ?? '') ? { state: 'withdrawn' } : { state: 'none' };
   if (node === nodeName) return { state: 'here' };
   const why = conditionOf(found, 'PodScheduled')?.message;
-  return { state: 'waiting', message: why ? `Kubernetes found no place for it: ${why}` : 'Kubernetes is looking for a place for it.' };
+  return {
+    state: 'waiting',
+    message: why ? `Kubernetes found no place for it: ${why}` : 'Kubernetes is looking for a place for it.',
+  };
 }

@@ -55,6 +55,8 @@ export const packages: readonly PackageEntry[] = [
   { name: 'grub-pc-bin', why: 'boot loader of the images under BIOS', needed: 'build-image' },
   { name: 'grub-efi-amd64-bin', why: 'boot loader of the images under UEFI', needed: 'build-image' },
   { name: 'mmdebstrap', why: 'builds the root of the Debian image', needed: 'build-debian' },
+  { name: 'chromium', why: 'the console’s end-to-end tests', needed: 'test' },
+  { name: 'fonts-dejavu-core', why: 'text in that browser', needed: 'test' },
   { name: 'procps', why: 'ps and sysctl in the tests that compare the machine before and after', needed: 'test' },
 ];
 

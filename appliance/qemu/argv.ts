@@ -1,7 +1,7 @@
 /** From a guest's spec to QEMU's command line. Pure: same spec and context, same argv; compared with literal text in the tests. */
 import type { GuestDisk, GuestNic, GuestSpec } from '../vm/hypervisor.ts';
 import { diskDevice, iothread, netdev, nicDevice, scsiController } from './devices.ts';
-import { fixedSlots, rootPorts } from './pci.ts';
+import { fixedSlots, rootPorts, seedPort, seedRootPort } from './pci.ts';
 import type { RunDir } from './run-dir.ts';
 
 export type ArgvContext = {
@@ -137,7 +137,8 @@ const diskArgs = (disk: GuestDisk): string[] => [
 const seedArgs = (filename: string): string[] => [
   ...option('-blockdev', json({ driver: 'file', 'node-name': 'seed-file', filename, 'read-only': true })),
   ...option('-blockdev', json({ driver: 'raw', 'node-name': 'seed', file: 'seed-file', 'read-only': true })),
-  ...device(`virtio-blk-pci,id=seed,drive=seed,bus=pcie.0,addr=0x${fixedSlots.seed}`),
+  ...device(seedRootPort()),
+  ...device(`virtio-blk-pci,id=seed,drive=seed,bus=${seedPort.id}`),
 ];
 
 const nicArgs = (nic: GuestNic): string[] => ['-netdev', json(netdev(nic)), ...device(json(nicDevice(nic)))];

@@ -25,7 +25,10 @@ export async function topNodes(qmp: Qmp): Promise<Map<string, string>> {
   return new Map(
     devices.flatMap(({ qdev, inserted }): [string, string][] => {
       // virtio-blk tells the path of its backend, below the device's own.
-      const device = qdev?.split('/').map(parseDeviceId).find((found) => found?.kind === 'disk');
+      const device = qdev
+        ?.split('/')
+        .map(parseDeviceId)
+        .find((found) => found?.kind === 'disk');
       const node = inserted?.['node-name'];
       return device && node ? [[device.name, node]] : [];
     }),

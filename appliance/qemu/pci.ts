@@ -9,9 +9,15 @@
 import { CroftError } from '../errors.ts';
 
 /** Slots of the root bus for what every guest has. */
-export const fixedSlots = { vga: 1, scsi: 2, serial: 3, rng: 4, balloon: 5, usb: 6, panic: 7, seed: 8 } as const;
+export const fixedSlots = { vga: 1, scsi: 2, serial: 3, rng: 4, balloon: 5, usb: 6, panic: 7 } as const;
 
 export type PortKind = 'nic' | 'disk';
+
+/**
+ * The seed's own root port, after all disks': a guest names virtio disks in the order it finds them, devices on
+ * the root bus first, and the root disk must be vda.
+ */
+export const seedPort = { id: 'port-seed', slot: 0x1c } as const;
 
 const firstSlot: Record<PortKind, number> = { nic: 0x10, disk: 0x12 };
 const minimum: Record<PortKind, number> = { nic: 4, disk: 8 };
@@ -39,3 +45,7 @@ function rootPort(kind: PortKind, index: number): string {
   // No I/O space: there is enough for 16 bridges only, and modern virtio and e1000e don't need it.
   return `pcie-root-port,id=${portName(kind, index)},bus=pcie.0,addr=0x${slot.toString(16)}.0x${index % 8},chassis=${chassis},io-reserve=0${multifunction}`;
 }
+
+/** The seed's port. */
+export const seedRootPort = (): string =>
+  `pcie-root-port,id=${seedPort.id},bus=pcie.0,addr=0x${seedPort.slot.toString(16)},chassis=${maxPorts.nic + maxPorts.disk + 1},io-reserve=0`;

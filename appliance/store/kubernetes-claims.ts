@@ -51,7 +51,11 @@ export async function bindClaim(client: KubeClient, stored: WireObject, body: Wi
 /** Removes the claim's PersistentVolume, if there is one. */
 export async function releaseClaim(client: KubeClient, stored: WireObject): Promise<void> {
   try {
-    await client.send({ method: 'DELETE', path: `${volumesPath}/${volumeName(stored)}`, about: `PersistentVolume of ${stored.metadata.name}` });
+    await client.send({
+      method: 'DELETE',
+      path: `${volumesPath}/${volumeName(stored)}`,
+      about: `PersistentVolume of ${stored.metadata.name}`,
+    });
   } catch (error) {
     if (!isCroftError(error, 'not-found')) throw error;
   }

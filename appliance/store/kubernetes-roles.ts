@@ -19,7 +19,11 @@ function projectKinds(): Map<string, string[]> {
   return groups;
 }
 
-const subresources = (resources: string[], verbs: string[]): Rule => ({ apiGroups: ['subresources.kubevirt.io'], resources, verbs });
+const subresources = (resources: string[], verbs: string[]): Rule => ({
+  apiGroups: ['subresources.kubevirt.io'],
+  resources,
+  verbs,
+});
 const seen = ['virtualmachineinstances/guestosinfo', 'virtualmachineinstances/vnc/screenshot'];
 const streams = ['console', 'vnc', 'portforward'].map((verb) => `virtualmachineinstances/${verb}`);
 const steered = [
@@ -41,7 +45,11 @@ const role = (name: 'admin' | 'edit' | 'view', rules: Rule[]) => ({
 });
 
 export function clusterRoles() {
-  const steering = [subresources(seen, ['get']), subresources([...streams, 'virtualmachines/portforward'], ['get']), subresources(steered, ['update'])];
+  const steering = [
+    subresources(seen, ['get']),
+    subresources([...streams, 'virtualmachines/portforward'], ['get']),
+    subresources(steered, ['update']),
+  ];
   return [
     role('admin', [...rulesFor(change), ...steering]),
     role('edit', [...rulesFor(change), ...steering]),

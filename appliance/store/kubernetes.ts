@@ -69,7 +69,11 @@ export function openKubernetesStore(options: KubernetesStoreOptions): ResourceSt
       checkPreconditions(before, given.metadata);
       const after = next(before, given);
       // The halves that a caller may decide; the rest of the metadata is the API server's.
-      const body = toWire(kind, { ...after, metadata: { ...writable(after, given), resourceVersion: before.metadata.resourceVersion } } as Resource, stored);
+      const body = toWire(
+        kind,
+        { ...after, metadata: { ...writable(after, given), resourceVersion: before.metadata.resourceVersion } } as Resource,
+        stored,
+      );
       if (kind === (persistentVolumeClaim as Kind)) await withVolume(client, half, stored, body);
       try {
         const path = pathOfKind(kind, namespace, name, half === 'status' ? 'status' : undefined);

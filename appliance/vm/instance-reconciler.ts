@@ -85,6 +85,8 @@ async function execute(
       return guest ? syncGuest(context, instance, guest) : undefined;
     case 'power-down':
       context.registry.notePowerDown(vmId);
+      // A guest whose vCPUs are stopped cannot hear its power button.
+      if ((await guest?.state()) === 'paused') await guest?.resume();
       await guest?.powerdown();
       context.events.record({
         type: 'Normal',

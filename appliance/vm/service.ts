@@ -79,7 +79,13 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   const registry = createGuestRegistry(options.hypervisor, logger);
   const { placement = soloPlacement } = options;
   await placement.synced();
-  const context: VmContext = { ...options, placement, registry, locks: createLocks(), instances: () => informers.virtualMachineInstance.list() };
+  const context: VmContext = {
+    ...options,
+    placement,
+    registry,
+    locks: createLocks(),
+    instances: () => informers.virtualMachineInstance.list(),
+  };
   const adopted = await registry.adopt();
 
   const vmController = startController({

@@ -56,5 +56,8 @@ export async function garbageIsCollected(store: ResourceStore, namespace: string
   const owner = await store.create(dataVolume, { metadata: { name: 'owner', namespace }, spec });
   await store.create(dataVolume, { metadata: { name: 'owned', namespace, ownerReferences: [ownerReferenceTo(owner)] }, spec });
   await store.delete(dataVolume, 'owner', namespace);
-  await eventually(async () => (await store.get(dataVolume, 'owned', namespace)) === undefined, { timeout: 120_000, interval: 250 });
+  await eventually(async () => (await store.get(dataVolume, 'owned', namespace)) === undefined, {
+    timeout: 120_000,
+    interval: 250,
+  });
 }

@@ -50,7 +50,10 @@ describe('what only Kubernetes does', () => {
   it('installs the CRDs again without harm, with columns and short names', async () => {
     await installCrds(cluster.relay.kubeconfig);
     const domain = { devices: {}, memory: { guest: '64Mi' } };
-    await store.create(virtualMachine, { metadata: { name: 'web', namespace }, spec: { runStrategy: 'Halted', template: { spec: { domain } } } });
+    await store.create(virtualMachine, {
+      metadata: { name: 'web', namespace },
+      spec: { runStrategy: 'Halted', template: { spec: { domain } } },
+    });
     await editStatus(store, virtualMachine, { name: 'web', namespace }, (vm) => {
       vm.status = { printableStatus: 'Stopped', ready: false };
     });
@@ -63,8 +66,12 @@ describe('what only Kubernetes does', () => {
       const manifest = `apiVersion: kubevirt.io/v1\nkind: VirtualMachine\nmetadata: { name: bad, namespace: ${namespace} }\nspec: ${spec}\n`;
       return cluster.k3s.kubectl(['apply', '-f', '-'], { input: manifest });
     };
-    await expect(apply('{ runStrategy: Sometimes, template: { spec: { domain: { devices: {} } } } }')).rejects.toThrow(/runStrategy/);
-    await expect(apply('{ runStrategy: Halted, template: { spec: { domain: { devices: { sound: {} } } } } }')).rejects.toThrow(/sound/);
+    await expect(apply('{ runStrategy: Sometimes, template: { spec: { domain: { devices: {} } } } }')).rejects.toThrow(
+      /runStrategy/,
+    );
+    await expect(apply('{ runStrategy: Halted, template: { spec: { domain: { devices: { sound: {} } } } } }')).rejects.toThrow(
+      /sound/,
+    );
   });
 
   it('says that there is no such project', async () => {
@@ -88,12 +95,17 @@ describe('what only Kubernetes does', () => {
         dataSource: { kind: 'Image', name: 'tiny' },
       },
     });
-    expect((await store.get(persistentVolumeClaim, 'disk', namespace))?.spec.dataSource).toMatchObject({ kind: 'Image', name: 'tiny' });
+    expect((await store.get(persistentVolumeClaim, 'disk', namespace))?.spec.dataSource).toMatchObject({
+      kind: 'Image',
+      name: 'tiny',
+    });
     const condition = { type: 'Bound', status: 'True' as const, reason: 'Bound', message: '' };
     await editStatus(store, persistentVolumeClaim, key, (claim) => {
       claim.status = { ...claim.status, phase: 'Bound', capacity: { storage: '1Gi' }, conditions: [condition] };
     });
-    await eventually(async () => (await store.get(persistentVolumeClaim, 'disk', namespace))?.status?.phase === 'Bound', { timeout: 30_000 });
+    await eventually(async () => (await store.get(persistentVolumeClaim, 'disk', namespace))?.status?.phase === 'Bound', {
+      timeout: 30_000,
+    });
     const bound = await store.get(persistentVolumeClaim, 'disk', namespace);
     expect(bound?.status).toMatchObject({ capacity: { storage: '1Gi' }, conditions: [{ type: 'Bound', status: 'True' }] });
     await store.delete(persistentVolumeClaim, 'disk', namespace);
@@ -120,7 +132,10 @@ describe('what only Kubernetes does', () => {
   it('outlives a killed API server', async () => {
     process.kill(cluster.k3s.pid as number, 'SIGKILL');
     await refusal('unavailable', store.get(virtualMachine, 'web', namespace));
-    await eventually(async () => (await store.get(virtualMachine, 'web', namespace)) !== undefined, { timeout: 90_000, interval: 250 });
+    await eventually(async () => (await store.get(virtualMachine, 'web', namespace)) !== undefined, {
+      timeout: 90_000,
+      interval: 250,
+    });
     await editObject(store, virtualMachine, { name: 'web', namespace }, (vm) => {
       vm.metadata.labels = { after: 'kill' };
     });

@@ -1,7 +1,6 @@
 /**
- * What every ResourceStore keeps (appliance/store/store.ts), as one suite. It asks for nothing that a
- * kube-apiserver would not keep too: versions and uids are opaque, watches may repeat, garbage goes
- * eventually.
+ * What every ResourceStore keeps (appliance/store/store.ts), as one suite. It asks for nothing that a kube-apiserver
+ * would not keep too: versions and uids are opaque, watches may repeat, garbage goes eventually.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -62,7 +62,14 @@ async function show(path: string): Promise<void> {
   await page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
 }
 
+/** Menus and dialogs fade in; half-faded text has no contrast. Spinners turn for ever and are not waited for. */
+const settled = () =>
+  page.evaluate(
+    'Promise.all(document.getAnimations().filter((each) => Number.isFinite(each.effect?.getComputedTiming().endTime)).map((each) => each.finished.catch(() => {})))',
+  );
+
 async function judge(): Promise<string[]> {
+  await settled();
   const isTooWide = await page.evaluate<boolean>('document.scrollingElement.scrollWidth > innerWidth');
   return [...(isTooWide ? ['wider than the screen'] : []), ...(await violations(page))];
 }

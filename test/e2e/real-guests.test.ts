@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { PNG } from 'pngjs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { usedComponent } from '../report/components.ts';
 import { setUp, startBrowser, watchErrors, type TestBrowser } from './browser.ts';
 import { startRealSite } from './site.ts';
 
@@ -13,6 +14,7 @@ let watched: ReturnType<typeof watchErrors>;
 
 beforeAll(async () => {
   site = await startRealSite();
+  usedComponent({ component: 'Chromium', mode: 'real', note: 'headless' });
   chromium = await startBrowser(site.launcher);
   page = await (await chromium.browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
   page.setDefaultTimeout(30_000);

@@ -20,10 +20,13 @@ const machines: [name: string, ...flags: string[]][] = [
 ];
 
 async function furnish(site: Site): Promise<void> {
-  await eventually(async () => {
-    const images = JSON.parse(await site.croft('image', 'list', '-o', 'json')) as { items: { state: string }[] };
-    return images.items[0]?.state === 'ready';
-  });
+  await eventually(
+    async () => {
+      const images = JSON.parse(await site.croft('image', 'list', '-o', 'json')) as { items: { state: string }[] };
+      return images.items[0]?.state === 'ready';
+    },
+    { timeout: 60_000 },
+  );
   await site.croft('network', 'create', 'prod', '--vlan', '20');
   for (const [name, ...flags] of machines) await site.croft('vm', 'create', name, '--image', 'tiny', '--no-wait', ...flags);
   await site.croft('vm', 'wait', 'ci-runner', 'running');

@@ -10,7 +10,17 @@ import { run } from '../../appliance/host/exec.ts';
 import { type BuiltImage, buildImage } from '../../installer/iso/build.ts';
 import { customizeIso } from '../../installer/iso/customize.ts';
 import { stage } from '../../installer/slots.ts';
-import { breakSlotB, copyDisk, makeDisk, readBootState, sha256, writeBootState, writeSlotB, zeroSlotB } from './disk-image.ts';
+import {
+  breakSlotB,
+  copyDisk,
+  makeDisk,
+  readBootState,
+  sha256,
+  unfinish,
+  writeBootState,
+  writeSlotB,
+  zeroSlotB,
+} from './disk-image.ts';
 import { Machine, type MachineOptions, scratchDirectory } from './machine.ts';
 
 const home = join(import.meta.dirname, '../..');
@@ -114,6 +124,15 @@ test('an update that cannot be read falls back by itself', async () => {
   const box = await startMachine({ firmware: 'bios', disk }, 'zero');
   expect(await choice(box)).toBe('B');
   expect(await choice(box)).toBe('A');
+});
+
+test.each(['bios', 'secure-boot'] as const)('the medium starts where a disk holds an installation (%s)', async (firmware) => {
+  const disk = join(scratch, 'begun.raw');
+  await copyDisk(installed, disk);
+  await unfinish(disk);
+  const box = await startMachine({ firmware, disk, cd: medium }, `begun-${firmware}`);
+  await box.expect(/Linux version.*|croft-boot: .*/, patience.kernel);
+  await box.expect(/Command line: .* croft\.install/, patience.step);
 });
 
 test('a power cut in mid-installation: it starts the old or installs again', async () => {

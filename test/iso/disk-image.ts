@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { run } from '../../appliance/host/exec.ts';
+import { changeBootSector, placeUnfinishedCode } from '../../installer/boot-loader.ts';
 import { readEnvironment, writeEnvironment } from '../../installer/environment-block.ts';
 import { partitionNumber } from '../../installer/grub-config.ts';
 import { type BootState, fromEnvironment, toEnvironment } from '../../installer/slots.ts';
@@ -58,6 +59,12 @@ export const writeSlotB = async (disk: string, slotImage: string): Promise<void>
 
 export const zeroSlotB = async (disk: string): Promise<void> =>
   writeAt(disk, Buffer.alloc(8 * mebibyte), await partitionOffset(disk, 'B'));
+
+/** As a power cut leaves the disk just before it becomes bootable: no boot code, no loader on the EFI partition. */
+export async function unfinish(disk: string): Promise<void> {
+  await changeBootSector(disk, placeUnfinishedCode);
+  await run(['mdel', '-i', `${disk}@@${await partitionOffset(disk, 'esp')}`, '::/EFI/BOOT/BOOTX64.EFI']);
+}
 
 /** Makes slot B's initial RAM disk unusable, so that its kernel panics. */
 export async function breakSlotB(disk: string, slotImage: string): Promise<void> {

@@ -25,6 +25,8 @@ export async function knownComponents(): Promise<KnownComponent[]> {
     ['Open vSwitch', ['ovs-vswitchd', '--version']],
     ['dnsmasq', ['dnsmasq', '--version']],
     ['nftables', ['nft', '--version']],
+    ['Ceph', ['ceph', '--version']],
+    ['Chromium', ['chromium', '--version']],
   ];
   const versions = await Promise.all(programs.map(([, argv]) => versionOf(argv)));
   const rows = programs.map(([component], index): KnownComponent => {

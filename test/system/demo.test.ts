@@ -40,6 +40,7 @@ it('shows reach, a live move and guests that outlive the service', { timeout: 42
   expect(stdout).toMatch(/apple +→ berry +other VLAN +ping no +TCP no/);
   expect(stdout).toMatch(/berry +→ apple +same VLAN +ping yes +TCP yes/);
   expect(stdout).toMatch(/no reboot: still QEMU process \d+/);
+  expect(stdout).toContain('the file is back');
   expect(stdout).toMatch(/adopted the same QEMU processes: apple \d+, cherry \d+, berry \d+/);
   expect(stdout).toContain('no process, link, namespace or file is left');
   expect(stdout).not.toContain('\x1b');

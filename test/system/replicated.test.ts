@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { usedComponent } from '../report/components.ts';
 import { run } from '../../appliance/host/exec.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
 import { createQemuHypervisor } from '../../appliance/qemu/hypervisor.ts';
@@ -150,6 +151,7 @@ describe.runIf(inside)('inside', () => {
   };
 
   it('boots a guest from a cloned image, unprivileged', async () => {
+    usedComponent({ component: 'Ceph', mode: 'real', note: 'disks are files' });
     const file = join(box.base, 'tiny.raw');
     await writeTinyGuest(file);
     await driver.importImage(imageId, file);

@@ -78,6 +78,8 @@ describe('four guests on three networks', () => {
       address[name] = await addressOf(name);
     }
     expect((await box.guest('red1', 'hostname')).output).toContain('red1');
+    // What /v1 calls vda is vda in the guest: the root's partitions are on it, the seed is not.
+    expect((await box.guest('red1', 'test -b /dev/vda3 && ! test -b /dev/vdb1')).code).toBe(0);
     usedComponent({ component: 'QEMU', mode: 'real', note: 'TCG' });
     usedComponent({ component: 'Open vSwitch', mode: 'real', note: 'userspace datapath' });
     usedComponent({ component: 'dnsmasq', mode: 'real' });

@@ -47,7 +47,9 @@ async function readIfThere(path: string): Promise<Buffer | undefined> {
 }
 
 const accepts = (request: FastifyRequest, encoding: string): boolean =>
-  new RegExp(`(^|[,\\s])${encoding}\\s*(;\\s*q=(?!0(\\.0*)?\\s*(,|$))[\\d.]+)?\\s*(,|$)`).test(String(request.headers['accept-encoding'] ?? ''));
+  new RegExp(`(^|[,\\s])${encoding}\\s*(;\\s*q=(?!0(\\.0*)?\\s*(,|$))[\\d.]+)?\\s*(,|$)`).test(
+    String(request.headers['accept-encoding'] ?? ''),
+  );
 
 /** Sends a file in the best form the browser takes; undefined when there is no such file. */
 async function sendFile(request: FastifyRequest, reply: FastifyReply, path: string): Promise<FastifyReply | undefined> {
@@ -73,7 +75,12 @@ async function sendIndex(request: FastifyRequest, reply: FastifyReply, dist: str
 }
 
 /** The file in the current build, or in the one before: pages opened before an update still load their parts. */
-async function sendAsset(request: FastifyRequest, reply: FastifyReply, dist: string, file: string): Promise<FastifyReply | undefined> {
+async function sendAsset(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  dist: string,
+  file: string,
+): Promise<FastifyReply | undefined> {
   const current = await currentBuild(dist);
   if (current === undefined) return undefined;
   const others = (await readdir(dist)).filter((name) => !name.startsWith('.')).map((name) => join(dist, name));
@@ -89,12 +96,14 @@ export function consoleFiles(app: Server, { dist = consoleDist }: { dist?: strin
   const config = { permission: 'open' } as const;
 
   app.addHook('preHandler', async (request, reply) => {
-    if (['GET', 'HEAD'].includes(request.method) && plainPages.includes(request.routeOptions.url ?? '')) return await sendIndex(request, reply, dist);
+    if (['GET', 'HEAD'].includes(request.method) && plainPages.includes(request.routeOptions.url ?? ''))
+      return await sendIndex(request, reply, dist);
     return undefined;
   });
 
   const page = async (request: FastifyRequest, reply: FastifyReply) =>
-    (await sendIndex(request, reply, dist)) ?? reply.code(503).header('retry-after', '2').type('text/html; charset=utf-8').send(buildingPage);
+    (await sendIndex(request, reply, dist)) ??
+    reply.code(503).header('retry-after', '2').type('text/html; charset=utf-8').send(buildingPage);
   for (const path of consolePaths.filter((each) => !plainPages.includes(each))) {
     for (const url of [path, `${path}/*`]) {
       app.get(url, { config, schema: { summary: 'Console', hide: true }, handler: page });
@@ -122,7 +131,8 @@ export function consoleFiles(app: Server, { dist = consoleDist }: { dist?: strin
     schema: { summary: 'Icon of the console', hide: true },
     handler: async (request, reply) => {
       const directory = await currentBuild(dist);
-      const sent = directory && (await sendFile(request, reply.header('cache-control', 'max-age=86400'), join(directory, 'favicon.svg')));
+      const sent =
+        directory && (await sendFile(request, reply.header('cache-control', 'max-age=86400'), join(directory, 'favicon.svg')));
       if (sent) return sent;
       throw new CroftError('not-found', 'The console is not built yet.');
     },

@@ -253,7 +253,8 @@ async function finish(context: VmContext, restore: VirtualMachineRestore, error:
     const croft = { ...draft.status?.croft, endedAt: at, ...(ok ? {} : { error }) };
     draft.status = { ...draft.status, complete: ok, conditions, croft, ...(ok ? { restoreTime: at } : {}) };
   });
-  const { target, virtualMachineSnapshotName: from } = restore.spec;
+  const { target, virtualMachineSnapshotName } = restore.spec;
+  const from = virtualMachineSnapshotName.replace(`${target.name}.`, '');
   if (error === undefined) tell(context, restore, target.name, 'Restored', `Its disks are those of snapshot ${from} again.`);
   else tell(context, restore, target.name, 'RestoreFailed', `Restoring snapshot ${from}: ${error}`, true);
   return undefined;

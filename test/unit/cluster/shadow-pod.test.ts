@@ -8,7 +8,12 @@ const id = '0197f6b0-0000-7000-8000-000000000001';
 const instance = (spec: Partial<VirtualMachineInstance['spec']> = {}): VirtualMachineInstance => ({
   apiVersion: 'kubevirt.io/v1',
   kind: 'VirtualMachineInstance',
-  metadata: { name: 'web', namespace: 'shop', uid: '4c20276a-8d6e-4c3a-9b1e-000000000000', labels: { app: 'web', [idLabel]: id } },
+  metadata: {
+    name: 'web',
+    namespace: 'shop',
+    uid: '4c20276a-8d6e-4c3a-9b1e-000000000000',
+    labels: { app: 'web', [idLabel]: id },
+  },
   spec: { domain: { devices: {}, memory: { guest: '1Gi' }, cpu: { cores: 2 } }, terminationGracePeriodSeconds: 30, ...spec },
 });
 const pod = (spec: Pod['spec'], status: Pod['status'] = {}, metadata: Partial<Pod['metadata']> = {}): Pod => ({
@@ -61,7 +66,10 @@ describe('the place that a pod gives', () => {
   });
 
   it('says what the scheduler says', () => {
-    const waiting = pod({}, { conditions: [{ type: 'PodScheduled', status: 'False', message: '0/1 nodes are available: 1 Insufficient cpu.' }] });
+    const waiting = pod(
+      {},
+      { conditions: [{ type: 'PodScheduled', status: 'False', message: '0/1 nodes are available: 1 Insufficient cpu.' }] },
+    );
     expect(placeFrom(waiting, 'box-1')).toMatchObject({ message: expect.stringContaining('Insufficient cpu') });
   });
 

@@ -58,7 +58,16 @@ type Call = { method?: string; headers?: Record<string, string>; credentials?: {
 const call = ({ method = 'GET', headers = {}, credentials = undefined }: Call): Promise<number> =>
   new Promise((resolve, reject) => {
     const path = '/apis/subresources.kubevirt.io/v1';
-    const options = { method, headers, path, host: '127.0.0.1', port: listener.port, servername: 'localhost', ca: server.cert, ...credentials };
+    const options = {
+      method,
+      headers,
+      path,
+      host: '127.0.0.1',
+      port: listener.port,
+      servername: 'localhost',
+      ca: server.cert,
+      ...credentials,
+    };
     const sent = request(options, (response) => {
       response.resume();
       response.once('end', () => resolve(response.statusCode ?? 0));

@@ -10,7 +10,12 @@ import { editStatus } from '../../../appliance/store/edit.ts';
 import { openSqliteStore } from '../../../appliance/store/sqlite.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { statusOf } from '../../../ui-api/server/kube/status.ts';
-import { answerSubresource, openSubresource, parsePath, type SubresourceContext } from '../../../ui-api/server/kube/subresources.ts';
+import {
+  answerSubresource,
+  openSubresource,
+  parsePath,
+  type SubresourceContext,
+} from '../../../ui-api/server/kube/subresources.ts';
 import { refusal } from '../../contract/store-tools.ts';
 
 const base = '/apis/subresources.kubevirt.io/v1';
@@ -65,7 +70,9 @@ describe('verbs', () => {
 
   it('refuses what it does not do, naming it', async () => {
     expect((await refusal('not-found', answerSubresource(context, 'PUT', vmPath('migrate'), {}))).message).toContain('migrate');
-    expect((await refusal('unsupported-field', answerSubresource(context, 'PUT', vmPath('start'), { paused: true }))).message).toContain('paused');
+    expect(
+      (await refusal('unsupported-field', answerSubresource(context, 'PUT', vmPath('start'), { paused: true }))).message,
+    ).toContain('paused');
     await refusal('not-found', answerSubresource(context, 'PUT', vmPath('start').replace('web', 'none'), {}));
     await refusal('not-found', openSubresource(context, instancePath('usbredir')));
   });
@@ -76,9 +83,13 @@ describe('discovery', () => {
     expect(await answerSubresource(context, 'GET', '/apis/subresources.kubevirt.io', undefined)).toMatchObject({
       json: { kind: 'APIGroup', preferredVersion: { version: 'v1' } },
     });
-    expect(await answerSubresource(context, 'GET', `${base}/version`, undefined)).toMatchObject({ json: { gitVersion: 'v1.7.0+croft.9.9' } });
+    expect(await answerSubresource(context, 'GET', `${base}/version`, undefined)).toMatchObject({
+      json: { gitVersion: 'v1.7.0+croft.9.9' },
+    });
     const { json } = (await answerSubresource(context, 'GET', base, undefined)) as { json: { resources: { name: string }[] } };
-    expect(json.resources.map(({ name }) => name)).toEqual(expect.arrayContaining(['virtualmachines/start', 'virtualmachineinstances/console']));
+    expect(json.resources.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['virtualmachines/start', 'virtualmachineinstances/console']),
+    );
   });
 
   it('reads paths of both versions', () => {
@@ -92,6 +103,10 @@ describe('discovery', () => {
 });
 
 it('errors become Status objects, and strange ones tell nothing', () => {
-  expect(statusOf(new CroftError('invalid-state', 'VM web is running.'))).toMatchObject({ code: 409, reason: 'Conflict', message: 'VM web is running.' });
+  expect(statusOf(new CroftError('invalid-state', 'VM web is running.'))).toMatchObject({
+    code: 409,
+    reason: 'Conflict',
+    message: 'VM web is running.',
+  });
   expect(statusOf(new Error('password is hunter2')).message).not.toContain('hunter2');
 });

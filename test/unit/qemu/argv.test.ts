@@ -124,7 +124,8 @@ describe('buildArgv', () => {
       '-device usb-tablet,bus=usb0.0',
       `-vnc unix:${io}/vnc.sock,share=force-shared`,
       '-blockdev {"driver":"file","node-name":"seed-file","filename":"/d/seed,1.iso","read-only":true}',
-      '-device virtio-blk-pci,id=seed,drive=seed,bus=pcie.0,addr=0x8',
+      '-device pcie-root-port,id=port-seed,bus=pcie.0,addr=0x1c,chassis=41,io-reserve=0',
+      '-device virtio-blk-pci,id=seed,drive=seed,bus=port-seed',
     ]) {
       expect(argv).toContain(line);
     }

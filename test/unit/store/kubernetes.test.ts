@@ -48,7 +48,12 @@ describe('the wire', () => {
   });
 
   it('keeps a Secret’s data at the top level', () => {
-    const wire = toWire(secret, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'a' }, spec: { type: 'Opaque', data: { k: 'dg==' } } });
+    const wire = toWire(secret, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 's', namespace: 'a' },
+      spec: { type: 'Opaque', data: { k: 'dg==' } },
+    });
     expect(wire).toMatchObject({ type: 'Opaque', data: { k: 'dg==' } });
     expect(wire).not.toHaveProperty('spec');
     expect(fromWire(secret, wire).spec).toEqual({ type: 'Opaque', data: { k: 'dg==' } });
@@ -62,7 +67,10 @@ describe('the wire', () => {
       spec: { storageClassName: 'croft-local', dataSource: { kind: 'Image', name: 'tiny' } },
     };
     const wire = toWire(persistentVolumeClaim, claim);
-    expect(wire.spec).toEqual({ storageClassName: 'croft-local', dataSourceRef: { apiGroup: 'croft.io', kind: 'Image', name: 'tiny' } });
+    expect(wire.spec).toEqual({
+      storageClassName: 'croft-local',
+      dataSourceRef: { apiGroup: 'croft.io', kind: 'Image', name: 'tiny' },
+    });
     expect(fromWire(persistentVolumeClaim, wire).spec).toMatchObject({ dataSource: { kind: 'Image', name: 'tiny' } });
   });
 

@@ -77,7 +77,11 @@ export async function listenForFrontProxy(options: FrontProxyOptions): Promise<F
       .catch((error: unknown) => {
         const status = statusOf(error);
         const text = JSON.stringify(status);
-        const lines = [`HTTP/1.1 ${status.code} ${status.reason}`, 'Content-Type: application/json', `Content-Length: ${Buffer.byteLength(text)}`];
+        const lines = [
+          `HTTP/1.1 ${status.code} ${status.reason}`,
+          'Content-Type: application/json',
+          `Content-Length: ${Buffer.byteLength(text)}`,
+        ];
         socket.end(`${lines.join('\r\n')}\r\nConnection: close\r\n\r\n${text}`);
       });
   });

@@ -14,7 +14,12 @@ const day = 24 * 3600_000;
 const lifetime = 3 * 365 * day;
 
 /** @throws CroftError `unavailable` without aggregation, `in-use` */
-export async function startKubeFace({ kubeconfig, nodeName, context, logger }: KubeFaceOptions): Promise<{ close: () => Promise<void> }> {
+export async function startKubeFace({
+  kubeconfig,
+  nodeName,
+  context,
+  logger,
+}: KubeFaceOptions): Promise<{ close: () => Promise<void> }> {
   const { address, requestHeader } = await readClusterFacts(kubeconfig, nodeName);
   const now = Date.now();
   const tls = selfSigned({
@@ -25,7 +30,14 @@ export async function startKubeFace({ kubeconfig, nodeName, context, logger }: K
   });
   const listener = await listenForFrontProxy({ host: address, port: facePort, tls, requestHeader, context, logger });
   try {
-    await registerApiService({ kubeconfig, address, port: listener.port, ca: tls.cert, group: subresourceGroup, versions: subresourceVersions });
+    await registerApiService({
+      kubeconfig,
+      address,
+      port: listener.port,
+      ca: tls.cert,
+      group: subresourceGroup,
+      versions: subresourceVersions,
+    });
   } catch (error) {
     await listener.close();
     throw error;

@@ -62,7 +62,9 @@ const guestAction =
 
 const guestOsInfo: Handler = async ({ store }, { name, namespace }) => {
   const instance = await mustGet(store, virtualMachineInstance, name, namespace);
-  return { json: { apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachineInstanceGuestAgentInfo', os: instance.status?.guestOSInfo ?? {} } };
+  return {
+    json: { apiVersion: 'kubevirt.io/v1', kind: 'VirtualMachineInstanceGuestAgentInfo', os: instance.status?.guestOSInfo ?? {} },
+  };
 };
 
 /** `METHOD kind/verb`. */
@@ -87,7 +89,13 @@ const shape = new RegExp(
 export function parsePath(path: string): Parsed | undefined {
   const match = shape.exec(path);
   if (!match) return undefined;
-  const [, namespace, kind, name, verb] = match.map((part) => decodeURIComponent(part)) as [string, string, Parsed['kind'], string, string];
+  const [, namespace, kind, name, verb] = match.map((part) => decodeURIComponent(part)) as [
+    string,
+    string,
+    Parsed['kind'],
+    string,
+    string,
+  ];
   return { kind, target: { name, namespace }, verb };
 }
 
@@ -95,7 +103,12 @@ const unknownPath = (method: string, path: string): CroftError =>
   new CroftError('not-found', `${method} ${path}: Croft does not serve this subresource.`);
 
 /** Takes one request. @throws CroftError */
-export async function answerSubresource(context: SubresourceContext, method: string, path: string, body: unknown): Promise<Answer> {
+export async function answerSubresource(
+  context: SubresourceContext,
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<Answer> {
   if (method === 'GET') {
     const found = discovery(context, path);
     if (found) return { json: found };
@@ -147,9 +160,11 @@ function discovery({ version }: SubresourceContext, path: string): unknown {
   if (path === '/apis') return { kind: 'APIGroupList', apiVersion: 'v1', groups: [group] };
   if (path === base) return { kind: 'APIGroup', apiVersion: 'v1', ...group };
   for (const one of subresourceVersions) {
-    if (path === `${base}/${one}`) return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${subresourceGroup}/${one}`, resources };
+    if (path === `${base}/${one}`)
+      return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${subresourceGroup}/${one}`, resources };
     // virtctl compares the version with its own; the commit is ours.
-    if (path === `${base}/${one}/version`) return { gitVersion: `v1.7.0+croft.${version}`, gitTreeState: 'clean', platform: 'linux/amd64' };
+    if (path === `${base}/${one}/version`)
+      return { gitVersion: `v1.7.0+croft.${version}`, gitTreeState: 'clean', platform: 'linux/amd64' };
     if (path === `${base}/${one}/healthz`) return { status: 'ok' };
   }
   return undefined;

@@ -14,7 +14,10 @@ import { checkName } from '../projections/vm-draft.ts';
 import { changeQuery, collectionRoutes } from './collection.ts';
 import { wishOf } from './disks.ts';
 
-export async function createPool(store: ResourceStore, { name, labels, driver, reserve, disks, ...spec }: Static<typeof PoolCreate>) {
+export async function createPool(
+  store: ResourceStore,
+  { name, labels, driver, reserve, disks, ...spec }: Static<typeof PoolCreate>,
+) {
   return await store.create(storagePool, {
     metadata: { name: checkName(name), labels: { ...labels, [idLabel]: newId() } },
     spec: {

@@ -27,7 +27,7 @@ export function AppMasthead({ onTasks, isTasksOpen }: { onTasks: () => void; isT
           <PageToggleButton isHamburgerButton aria-label={text.nav.toggle} />
         </MastheadToggle>
         <MastheadBrand>
-          <MastheadLogo component={(props) => <Link {...props} to="/" />}>
+          <MastheadLogo component={(props) => <Link {...props} to="/" aria-label={text.product} />}>
             <Brand />
           </MastheadLogo>
         </MastheadBrand>
