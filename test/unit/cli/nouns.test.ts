@@ -19,7 +19,6 @@ afterEach(async () => {
 /** Splits at spaces; quote with arrays instead. */
 const croft = (line: string | string[], options: RunOptions = {}) =>
   runCli(typeof line === 'string' ? line.split(' ') : line, { ...options, env: { CROFT_HOST: api.url, ...options.env } });
-const requests = () => api.seen.map(({ method, path }) => `${method} ${path}`);
 
 describe('other nouns', () => {
   it('image build waits until ready', async () => {

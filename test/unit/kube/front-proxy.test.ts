@@ -55,7 +55,7 @@ afterAll(async () => {
 
 type Call = { method?: string; headers?: Record<string, string>; credentials?: { key: Buffer; cert: Buffer } };
 
-const call = ({ method = 'GET', headers = {}, credentials = undefined }: Call): Promise<number> =>
+const call = ({ method = 'GET', headers = {}, credentials }: Call): Promise<number> =>
   new Promise((resolve, reject) => {
     const path = '/apis/subresources.kubevirt.io/v1';
     const options = {
