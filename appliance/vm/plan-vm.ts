@@ -12,6 +12,7 @@ import type {
   VirtualMachine,
   VirtualMachineInstance,
 } from '../resources/virtual-machine.ts';
+import { epochOf } from './guest-shape.ts';
 import { runStrategyOf } from './lifecycle.ts';
 import { isFailure, isFinished } from './instance-phase.ts';
 
@@ -64,7 +65,7 @@ export function planVm(observed: VmObservation): VmPlan {
   if (waitMs > 0) return { ...finish(observed, status, steps), requeueAfter: waitMs };
   if (missing.length > 0 || notReady(observed).length > 0) return finish(observed, status, steps);
   const epoch = (status.croft?.epoch ?? 0) + 1;
-  const started = { ...status, croft: { epoch }, stateChangeRequests: undefined };
+  const started = { ...status, croft: { epoch }, stateChangeRequests: markServed(status.stateChangeRequests, epoch) };
   return finish(observed, started, [...steps, { do: 'create-instance', epoch }]);
 }
 
@@ -84,8 +85,9 @@ function settleStatus({ vm, instance, now }: VmObservation): VmPlan['status'] {
     status.stateChangeRequests = rest.length > 0 ? rest : undefined;
     if (!instance) status.croft = { ...status.croft, lastExit: 'Stopped' };
   }
-  if (request?.action === 'Start' && instance && !isFinished(instance))
+  if (request?.action === 'Start' && instance && serves(instance, request)) {
     status.stateChangeRequests = rest.length > 0 ? rest : undefined;
+  }
   const exit = instance && isFinished(instance) ? instance.status?.croft?.exit : undefined;
   if (exit && status.croft?.lastExit !== exit) {
     status.croft = { ...status.croft, lastExit: exit, lastExitMessage: readyMessage(instance) };
@@ -93,6 +95,21 @@ function settleStatus({ vm, instance, now }: VmObservation): VmPlan['status'] {
   }
   return status;
 }
+
+type Request = NonNullable<VmPlan['status']['stateChangeRequests']>[number];
+
+/**
+ * A request to start is dropped only once its instance is there: the status is written before the instance is
+ * made, and a crash in between must not lose it. Until then it carries the epoch it is served by.
+ */
+const markServed = (requests: Request[] | undefined, epoch: number): Request[] | undefined =>
+  requests?.map((request, index) =>
+    index === 0 && request.action === 'Start' ? { ...request, data: { ...request.data, epoch: String(epoch) } } : request,
+  );
+
+/** The instance runs, or it is the very one the request led to (and has ended already). */
+const serves = (instance: VirtualMachineInstance, request: Request): boolean =>
+  !isFinished(instance) || request.data?.epoch === String(epochOf(instance));
 
 function countFailure(vm: VirtualMachine, instance: VirtualMachineInstance, exit: ExitReason, now: Date) {
   if (!isFailure(exit)) return undefined;

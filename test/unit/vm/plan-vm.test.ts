@@ -62,12 +62,25 @@ describe('run strategies', () => {
 });
 
 describe('requests', () => {
-  it('Manual starts on request and drops it', () => {
+  it('Manual starts on request, which is dropped once its instance is there', () => {
     const vm = vmWith('Manual');
     expect(requestStart(vm)).toBe('status');
     const { steps, status } = plan(vm);
     expect(steps).toEqual([{ do: 'create-instance', epoch: 1 }]);
-    expect(status.stateChangeRequests).toBeUndefined();
+    // Cut off before the instance was made: the request still stands, and is served by the next epoch.
+    const again = plan({ ...vm, status });
+    expect(again.steps).toEqual([{ do: 'create-instance', epoch: 2 }]);
+    const instance = instanceWith({ phase: 'Succeeded', croft: { exit: 'GuestShutdown' } });
+    instance.metadata.annotations = { 'croft.io/epoch': '2' };
+    expect(plan({ ...vm, status: again.status }, instance).status.stateChangeRequests).toBeUndefined();
+  });
+
+  it('a start asked for while an older instance is on its way out is kept', () => {
+    const vm = vmWith('Manual', { croft: { epoch: 3 } });
+    requestStart(vm);
+    const older = ended('GuestShutdown');
+    older.metadata.annotations = { 'croft.io/epoch': '3' };
+    expect(plan(vm, older).status.stateChangeRequests).toEqual([{ action: 'Start' }]);
   });
 
   it('stop of Always halts it', () => {
@@ -81,7 +94,7 @@ describe('requests', () => {
     requestRestart(vm, 'vmi-uid');
     expect(doing(vm, instanceWith({ phase: 'Running' }))).toEqual(['delete-instance']);
     const gone = plan(vm);
-    expect(gone.status.stateChangeRequests).toBeUndefined();
+    expect(gone.status.stateChangeRequests).toEqual([{ action: 'Start', data: { epoch: '1' } }]);
     expect(gone.steps).toEqual([{ do: 'create-instance', epoch: 1 }]);
     const newer = plan(vm, instanceWith({ phase: 'Running' }, 'another-uid'));
     expect(newer.steps).toEqual([]);
