@@ -47,6 +47,10 @@ async function steps(quick: boolean): Promise<Step[]> {
   return [
     { name: 'types', argv: [node, join(home, 'node_modules/typescript/bin/tsc'), '--noEmit'] },
     {
+      name: 'types of the console',
+      argv: [node, join(home, 'node_modules/typescript/bin/tsc'), '--noEmit', '-p', 'ui-api/console/tsconfig.json'],
+    },
+    {
       name: 'lint',
       argv: [join(tools, 'oxlint'), '--type-aware', '--quiet', '.'],
       // oxlint looks for its type-aware half in the project's node_modules, where it isn't.
