@@ -58,7 +58,8 @@ export async function start(args: string[]): Promise<number> {
   );
   const missing = await ensurePackages({ purpose: 'run', install, dataDir: config.data, log: say, plan });
   for (const line of explainMissing(missing)) say(line);
-  return run(config, false);
+  // A person reads this terminal: unless asked otherwise, the log says what is wrong, not what goes well.
+  return run(config.log === settings.log.default ? { ...config, log: 'warn' } : config, false);
 }
 
 const changedSettings = (config: Config): string[] =>

@@ -58,6 +58,9 @@ export type Controller = {
   stop(): Promise<void>;
 };
 
+/** Runs that may find a part of the box not ready before that is logged. */
+const quietFailures = 5;
+
 /** Starts work once all informers are synced: a reconciler never sees half of the world. */
 export function startController(options: ControllerOptions): Controller {
   const { name, watches, reconcile, resync = 600_000, concurrency, backoff, logger } = options;
@@ -73,6 +76,8 @@ export function startController(options: ControllerOptions): Controller {
       const details = { controller: name, key, failures, retryIn: Math.round(retryIn) };
       // Someone else wrote first: the way of optimistic concurrency, not a failure to report.
       if (isCroftError(error, 'conflict')) logger?.debug(details, 'conflict; running again');
+      // Parts wait for each other at every start; what stays away is worth a line.
+      else if (isCroftError(error, 'unavailable') && failures <= quietFailures) logger?.debug(details, messageOf(error));
       else logger?.warn({ ...details, err: error }, `reconcile failed: ${messageOf(error)}`);
     },
   });
