@@ -121,6 +121,8 @@ export async function snapshot(stage: Stage): Promise<void> {
   await croft(stage, 'snapshot', 'create', 'apple', 'before');
   await writeAndCheck(box, 'rm /root/note; sync', 'delete the file');
   await croft(stage, 'snapshot', 'restore', 'apple', 'before', '--yes');
+  // The restore is done when the disks are; the guest starts after that.
+  await box.croft(['vm', 'wait', 'apple', 'running']);
   await signedIn(box, 'apple');
   await writeAndCheck(box, 'grep -q kept /root/note', 'find the file again');
   screen.result('the file is back');
