@@ -2,11 +2,8 @@
  * The one entry point, run by bin/croft: box-local verbs here, everything else is the CLI's.
  * Each verb imports what it needs when it runs, so that `croft vm list` doesn't pay for the service.
  */
-import { enableCompileCache } from 'node:module';
 import { loadConfig } from './config.ts';
 import { catalogue, isCroftError, messageOf } from './errors.ts';
-
-enableCompileCache();
 
 type Verb = (args: string[]) => Promise<number>;
 

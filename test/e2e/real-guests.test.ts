@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { PNG } from 'pngjs';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { eventually } from '../helpers/eventually.ts';
 import { usedComponent } from '../report/components.ts';
 import { setUp, startBrowser, watchErrors, type TestBrowser } from './browser.ts';
 import { startRealSite } from './site.ts';
@@ -59,8 +60,14 @@ test('first run, three fields, and the guest speaks on its serial console', asyn
   await page.locator('.xterm-helper-textarea').focus();
   await page.keyboard.press('Enter');
   await expect.poll(serialText, { timeout: 90_000 }).toContain('login:');
-  await page.keyboard.type('root\n');
-  await expect.poll(serialText, { timeout: 30_000 }).toMatch(/# *$/m);
+  // A login prompt drops what is typed while it is being set up, so a person would type again; so do we.
+  await eventually(
+    async () => {
+      await page.keyboard.type('root\n');
+      await expect.poll(serialText, { timeout: 8_000 }).toMatch(/# *$/m);
+    },
+    { timeout: 60_000, interval: 500 },
+  );
   await page.keyboard.type('echo $((6*7))-by-serial\n');
   await expect.poll(serialText, { timeout: 30_000 }).toContain('42-by-serial');
   expect(watched.errors).toEqual([]);
