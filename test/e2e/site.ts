@@ -8,6 +8,7 @@ import { silentLogger } from '../../appliance/host/logger.ts';
 import { run } from '../../appliance/host/exec.ts';
 import { ensureConsole } from '../../ui-api/console/build.ts';
 import { createBox, type TestBox } from '../helpers/box.ts';
+import { eventually } from '../helpers/eventually.ts';
 import { tinyImage } from '../helpers/tiny-image.ts';
 
 export type Site = {
@@ -80,6 +81,20 @@ export function greeting(
 }
 
 /** The real service with real guests, in a network namespace of its own; `box` can kill and start it. */
+/**
+ * The browser shares the box's namespace, and ends what it loads when an address there changes (ERR_NETWORK_CHANGED).
+ * The networks' own legs get their IPv6 address seconds after they were made, so it is begun after that.
+ */
+async function addressesSettled(box: TestBox): Promise<void> {
+  await eventually(
+    async () => {
+      const { stdout: legs } = await box.inside(['ip', '-6', '-o', 'address', 'show', 'scope', 'link']);
+      return legs.includes(' cn') && !legs.includes('tentative');
+    },
+    { timeout: 20_000, interval: 200 },
+  );
+}
+
 export async function startRealSite(): Promise<Site & { box: TestBox }> {
   const image = await tinyImage();
   await ensureConsole({ logger: silentLogger() });
@@ -87,6 +102,7 @@ export async function startRealSite(): Promise<Site & { box: TestBox }> {
   try {
     await box.start();
     await box.croft(['image', 'add', image, '--name', 'guest', '--timeout', '60s'], { timeout: 120_000 });
+    await addressesSettled(box);
     return {
       box,
       url: box.url,
