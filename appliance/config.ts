@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { CroftError } from './errors.ts';
+import { isLoopback } from './host/loopback.ts';
 
 type Setting = { env: string; flag: string; description: string; default: string; check?: (value: string) => string | undefined };
 
@@ -93,7 +94,7 @@ export function parseListen(listen: string): { host: string; port: number; loopb
     throw new CroftError('invalid-input', `CROFT_LISTEN: ${JSON.stringify(listen)} is not address:port, e.g. 127.0.0.1:8440.`);
   }
   const host = (match[1] as string).replace(/^\[|\]$/g, '');
-  return { host, port, loopback: host === 'localhost' || host === '::1' || host.startsWith('127.') };
+  return { host, port, loopback: isLoopback(host) };
 }
 
 function checkListen(value: string): string | undefined {

@@ -10,6 +10,7 @@ import { editObject, editStatus } from '../store/edit.ts';
 import { executeLaunch } from './launch.ts';
 import { syncGuest } from './sync-guest.ts';
 import { epochOf } from './guest-shape.ts';
+import { aboutOf, keyOf } from './instance-identity.ts';
 import { exitSentence } from './instance-phase.ts';
 import { setEnded, setWaiting } from './instance-status.ts';
 import { memoryFree } from './memory.ts';
@@ -160,16 +161,3 @@ async function cleanUp(context: VmContext, instance: VirtualMachineInstance, vmI
   // Last: whoever is placed here next finds the box free.
   await context.placement.release(instance);
 }
-
-export const keyOf = (instance: VirtualMachineInstance) => ({
-  name: instance.metadata.name,
-  namespace: instance.metadata.namespace as string,
-});
-
-/** Events about an instance are told of its VM: that is the name people know. */
-export const aboutOf = (instance: VirtualMachineInstance, vmId: string) => ({
-  kind: 'VirtualMachine',
-  name: instance.metadata.name,
-  project: instance.metadata.namespace,
-  id: vmId,
-});

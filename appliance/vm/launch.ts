@@ -9,7 +9,7 @@ import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
 import { cpusOf, epochOf, firmwareOf, memoryOf, wishedDisks, wishedNics } from './guest-shape.ts';
 import type { GuestSpec } from './hypervisor.ts';
-import { aboutOf } from './instance-reconciler.ts';
+import { aboutOf } from './instance-identity.ts';
 import { setPhase, setRunning } from './instance-status.ts';
 import { seedContent, writeSeed } from './seed.ts';
 import { slotsFor } from './slots.ts';

@@ -8,7 +8,7 @@ import { growDisk } from './grow-disk.ts';
 import { guestDisk, guestNic, nicMacs, resolveDisks } from './guest-devices.ts';
 import { networkOf, wishedDisks, wishedNics } from './guest-shape.ts';
 import type { Guest } from './hypervisor.ts';
-import { aboutOf } from './instance-reconciler.ts';
+import { aboutOf } from './instance-identity.ts';
 import { setGuestFacts, setRunning } from './instance-status.ts';
 import { slotsFor } from './slots.ts';
 import type { VmContext } from './context.ts';

@@ -8,6 +8,7 @@ import { createServer, type RequestListener, type Server as HttpServer, type Ser
 import { createServer as createTlsServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { CroftError } from '../../appliance/errors.ts';
+import { isLoopback } from '../../appliance/host/loopback.ts';
 import type { Server } from './context.ts';
 
 export type ListenOptions = {
@@ -23,8 +24,6 @@ export type Listening = { address?: { host: string; port: number }; url?: string
 /** A client gets this long for its request; slow ones don't hold sockets for ever. Answers (events, waits) may last. */
 const limits: ServerOptions = { headersTimeout: 20_000, requestTimeout: 120_000, keepAliveTimeout: 72_000 };
 const maxConnections = 2_000;
-
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
 /** @throws CroftError `invalid-input` for plain HTTP beyond loopback, `in-use` when the address is taken */
 export async function listen(app: Server, { tcp, tls, unixSocket }: ListenOptions): Promise<Listening> {

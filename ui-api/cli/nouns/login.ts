@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
+import { isLoopback } from '../../../appliance/host/loopback.ts';
 import { createNodeClient } from '../../client/node.ts';
 import type { Client } from '../../client/client.ts';
 import type { Endpoint } from '../../client/node-transport.ts';
@@ -49,8 +50,7 @@ export function registerLogin(program: Command, shell: Shell): void {
 async function trustOf(session: Session, baseUrl: string, options: LoginOptions): Promise<Pick<Endpoint, 'ca' | 'fingerprint'>> {
   const { protocol, hostname: host } = new URL(baseUrl);
   if (protocol === 'http:') {
-    const loopback = host === 'localhost' || host === '[::1]' || host.startsWith('127.');
-    if (!loopback) throw usageError(`${baseUrl} would carry the password in the clear.`, 'Use https://.');
+    if (!isLoopback(host)) throw usageError(`${baseUrl} would carry the password in the clear.`, 'Use https://.');
     return {};
   }
   if (options.ca) return { ca: await readFile(options.ca, 'utf8') };

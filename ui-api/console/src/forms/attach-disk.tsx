@@ -7,8 +7,8 @@ import { volumesQuery } from '../api/queries.ts';
 import { formatBytes, parseSize } from '../format.ts';
 import { text } from '../i18n/text.ts';
 import { Dialog } from '../ui/dialog.tsx';
-import { TextField } from '../ui/field.tsx';
 import { SelectField } from '../ui/select-field.tsx';
+import { SizeField } from '../ui/size-field.tsx';
 
 /** A new disk (its size) or a volume that is free. */
 export function AttachDisk({ vm, onClose }: { vm: Vm; onClose: () => void }) {
@@ -46,15 +46,7 @@ export function AttachDisk({ vm, onClose }: { vm: Vm; onClose: () => void }) {
         />
       </div>
       {isNew ? (
-        <TextField
-          label={text.disks.size}
-          pointer="/size"
-          isRequired
-          value={size}
-          onChange={setSize}
-          help={text.volumes.sizeHelp}
-          error={parseSize(size) === undefined ? text.create.memoryBad : undefined}
-        />
+        <SizeField label={text.disks.size} value={size} onChange={setSize} />
       ) : (
         <SelectField
           label={text.disks.volume}

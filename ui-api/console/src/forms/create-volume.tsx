@@ -7,6 +7,7 @@ import { text } from '../i18n/text.ts';
 import { Dialog } from '../ui/dialog.tsx';
 import { TextField } from '../ui/field.tsx';
 import { SelectField } from '../ui/select-field.tsx';
+import { SizeField } from '../ui/size-field.tsx';
 import { isName } from './vm-create-model.ts';
 
 export function CreateVolume({ onClose }: { onClose: () => void }) {
@@ -28,15 +29,7 @@ export function CreateVolume({ onClose }: { onClose: () => void }) {
       onClose={onClose}
     >
       <TextField label={text.common.name} pointer="/name" isRequired value={name} onChange={setName} error={nameError} />
-      <TextField
-        label={text.volumes.size}
-        pointer="/size"
-        isRequired
-        value={size}
-        onChange={setSize}
-        help={text.volumes.sizeHelp}
-        error={parseSize(size) === undefined ? text.create.memoryBad : undefined}
-      />
+      <SizeField label={text.volumes.size} value={size} onChange={setSize} />
       <SelectField
         label={text.volumes.contentLabel}
         pointer="/image"
