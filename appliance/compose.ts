@@ -192,6 +192,7 @@ async function startVmService({
     volumes: storage,
     plugger: networks.plugger,
     events: box.events,
+    history: box.history,
     tasks: box.tasks,
     journal: box.journal,
     memory: hostMemory(parseBytes(config.reserve, 'CROFT_MEMORY_RESERVE'), Number(config.overcommit)),
@@ -208,6 +209,7 @@ async function startVmService({
     retire: async (vmId) => {
       await rm(join(seedDirectory, `${vmId}.iso`), { force: true });
       await removeEfiVars(config.data, vmId);
+      box.history.forget(vmId);
       box.uids.release(vmId);
     },
   });

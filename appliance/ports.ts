@@ -3,6 +3,8 @@
  * writing desired state. On the appliance it goes over a socket; solo it is a call.
  */
 import type { Duplex } from 'node:stream';
+import type { History, Range } from './metrics/series.ts';
+import type { GuestStats } from './vm/hypervisor.ts';
 
 export type VmKey = { name: string; namespace: string };
 
@@ -12,6 +14,20 @@ export type GuestAction = 'pause' | 'unpause' | 'reset' | 'soft-reboot';
 /** Why an object isn't as wished: one sentence with numbers, and what to do next. */
 export type Explanation = { state: string; sentence: string; next: string[]; evidence: { at?: string; text: string }[] };
 
+/** Counters of one NIC since it was plugged, as the guest sees it. */
+export type NicCounters = {
+  receivedBytes: number;
+  receivedPackets: number;
+  receivedDrops: number;
+  transmittedBytes: number;
+  transmittedPackets: number;
+  transmittedDrops: number;
+};
+
+export type VmStats = GuestStats & { /** By the NIC's name. */ nics: Record<string, NicCounters> };
+/** `id`: the VM's `croft.io/id`. */
+export type VmUsage = { vm: VmKey; id: string; stats: VmStats };
+
 export interface BoxPort {
   /** @throws CroftError `not-found`, `invalid-state` naming the state that would be right */
   act(vm: VmKey, action: GuestAction): Promise<void>;
@@ -20,6 +36,12 @@ export interface BoxPort {
   /** PNG of the guest's screen. @throws as above */
   screenshot(vm: VmKey): Promise<Buffer>;
   explain(vm: VmKey): Promise<Explanation>;
+  /** What each running guest has used so far; read now. */
+  stats(): Promise<VmUsage[]>;
+  /** The kept history of a VM (by `croft.io/id`) or of the box (`node`). */
+  history(subject: string, range: Range): Promise<History>;
+  /** Called when the history has new values. Returns the way to stop. */
+  onSample(listener: (at: number) => void): () => void;
   /** Bytes of memory that VMs could still be given, and in all. */
   capacity(): Promise<{ memoryFree: number; memoryTotal: number; cpus: number }>;
 }

@@ -15,14 +15,25 @@ import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { writeFileAtomic } from '../host/files.ts';
 import type { Logger } from '../host/logger.ts';
 import { isAlive } from '../host/process-info.ts';
-import type { Guest, GuestAgentInfo, GuestDisk, GuestEvent, GuestExit, GuestNic, GuestRunState } from '../vm/hypervisor.ts';
+import type {
+  Guest,
+  GuestAgentInfo,
+  GuestDisk,
+  GuestEvent,
+  GuestExit,
+  GuestNic,
+  GuestRunState,
+  GuestStats,
+} from '../vm/hypervisor.ts';
 import { GuestAgent } from './agent.ts';
 import { DevicePlug } from './device-plug.ts';
+import type { Qmp } from './hot-plug.ts';
 import { killForSure, waitGone } from './process.ts';
 import { QmpClient, defaultQmpTimeout, type QmpEvent } from './qmp.ts';
 import { checkSocket, type LaunchRecord, type RunDir } from './run-dir.ts';
 import { endedFromOutside, exitOf, runStateOf } from './run-state.ts';
 import { openSocket, SerialHub } from './serial-hub.ts';
+import { askForMemoryStats, readStats } from './stats.ts';
 
 /** ms; a reconciler asks for the state often, so a silent QEMU must not hold it up for long. */
 const stateTimeout = 3_000;
@@ -59,6 +70,7 @@ export class QemuGuest implements Guest {
   #lastRead: GuestRunState = 'unresponsive';
   #shutdownReason: string | undefined;
   #agentConnected = false;
+  #memoryAsked = false;
   /** Connected, and what was read is up to date. */
   #connected = false;
   #killing = false;
@@ -255,6 +267,14 @@ export class QemuGuest implements Guest {
       await this.#agent.call('guest-fsfreeze-thaw').catch(() => undefined);
       throw error;
     }
+  }
+
+  async stats(): Promise<GuestStats> {
+    const qmp: Qmp = (execute, args) => this.qmp(execute, args, stateTimeout);
+    // Only once somebody wants to know: it wakes the guest's balloon driver every few seconds.
+    if (!this.#memoryAsked) await askForMemoryStats(qmp);
+    this.#memoryAsked = true;
+    return readStats(this.pid, qmp);
   }
 
   subscribe(listener: (event: GuestEvent) => void): () => void {

@@ -83,6 +83,20 @@ export const boxMigrations: Migrations = [
     hash TEXT PRIMARY KEY, kind TEXT NOT NULL, payload TEXT NOT NULL, expires INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Metrics history: a ring of slots per subject and tier, so its size is bounded by construction.
+  CREATE TABLE samples (
+    subject TEXT NOT NULL,           -- croft.io/id of a VM, or 'node'
+    tier INTEGER NOT NULL,
+    slot INTEGER NOT NULL,           -- (at / step) modulo the tier's slots
+    at INTEGER NOT NULL,             -- begin of the slot's time
+    n INTEGER NOT NULL,              -- samples that the averages are made of
+    cpu REAL, memory REAL,
+    disk_read REAL, disk_write REAL, reads REAL, writes REAL, disk_busy REAL,
+    net_received REAL, net_transmitted REAL,
+    PRIMARY KEY (subject, tier, slot)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /**

@@ -12,6 +12,7 @@ import { explainVm } from './explain.ts';
 import type { Guest } from './hypervisor.ts';
 import { actionStates, stateOf, type VmAction } from './lifecycle.ts';
 import { memoryFree } from './memory.ts';
+import { readUsage } from './stats.ts';
 import { availableParallelism } from 'node:os';
 
 const evidenceLimit = 10;
@@ -49,6 +50,9 @@ export function createBoxPort(context: VmContext, reconcile: (key: VmKey) => voi
       const about = { kind: 'VirtualMachine', name: key.name, project: key.namespace, limit: evidenceLimit };
       return explainVm(vm, instance, context.events.list(about));
     },
+    stats: () => readUsage(context),
+    history: async (subject, range) => context.history.read(subject, range),
+    onSample: (listener) => context.history.subscribe(listener),
     capacity: async () => ({
       memoryFree: Math.max(0, memoryFree(context.memory, context.instances())),
       memoryTotal: context.memory.total,

@@ -2,6 +2,7 @@
 import type { NicPlugger } from '../../network/driver.ts';
 import type { VolumeResolver } from '../../storage/driver.ts';
 import type { Logger } from '../host/logger.ts';
+import type { MetricsHistory } from '../metrics/history.ts';
 import type { Events } from '../reconcile/events.ts';
 import type { Locks } from '../reconcile/locks.ts';
 import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
@@ -19,6 +20,7 @@ export type VmContext = {
   volumes: VolumeResolver;
   plugger: NicPlugger;
   events: Events;
+  history: MetricsHistory;
   journal: SlotJournal;
   memory: MemoryPolicy;
   /** By VM id: held while a guest is started or its devices change, and while its disks are frozen or put back. */

@@ -74,6 +74,34 @@ export type GuestAgentInfo = {
   interfaces: { name: string; mac?: string; addresses: string[] }[];
 };
 
+/** Counters of one disk since QEMU's start, as the guest sees it. */
+export type DiskCounters = {
+  readBytes: number;
+  writeBytes: number;
+  reads: number;
+  writes: number;
+  flushes: number;
+  readSeconds: number;
+  writeSeconds: number;
+  flushSeconds: number;
+};
+
+/** What a guest has used since QEMU's start. */
+export type GuestStats = {
+  /** Of the whole process: vCPUs, I/O threads and emulation. */
+  cpuSeconds: number;
+  /** The part of it spent in the kernel. */
+  cpuSystemSeconds: number;
+  /** By the vCPU's number: seconds that its thread ran. */
+  vcpuSeconds: number[];
+  /** Bytes of the process in memory. */
+  residentBytes: number;
+  /** The guest's own view, bytes; absent until its balloon driver has spoken. */
+  memory?: { total: number; free: number; available: number; cached?: number };
+  /** By the disk's name. */
+  disks: Record<string, DiskCounters>;
+};
+
 export interface Guest {
   readonly id: string;
   readonly epoch: number;
@@ -109,6 +137,8 @@ export interface Guest {
   agentInfo(): Promise<GuestAgentInfo | undefined>;
   /** Freezes or thaws file systems through the agent; false when there is no agent. */
   freeze(frozen: boolean): Promise<boolean>;
+  /** What it has used. @throws CroftError `qmp-failed`, `command-timeout` when QEMU doesn't answer */
+  stats(): Promise<GuestStats>;
   subscribe(listener: (event: GuestEvent) => void): () => void;
 }
 

@@ -13,6 +13,8 @@ import { availableParallelism } from 'node:os';
 import type { NicPlugger } from '../../network/driver.ts';
 import type { VolumeResolver } from '../../storage/driver.ts';
 import type { Logger } from '../host/logger.ts';
+import type { MetricsHistory } from '../metrics/history.ts';
+import { startSampler } from '../metrics/sampler.ts';
 import type { BoxPort } from '../ports.ts';
 import { startController, watching } from '../reconcile/controller.ts';
 import type { Events } from '../reconcile/events.ts';
@@ -51,6 +53,7 @@ export type VmServiceOptions = {
   volumes: VolumeResolver;
   plugger: NicPlugger;
   events: Events;
+  history: MetricsHistory;
   journal: SlotJournal;
   memory: MemoryPolicy;
   /** Default: this box, at once. */
@@ -119,10 +122,14 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   const snapshots = startSnapshots(context, informers, options.tasks, logger);
   placement.onChange((key) => instanceController.enqueue(key));
 
+  const port = createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`));
+  const sampler = startSampler({ history: options.history, port, logger });
+
   return {
-    port: createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`)),
+    port,
     adopted,
     stop: async () => {
+      await sampler.stop();
       await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop()]);
       await placement.stop();
       await options.hypervisor.close();

@@ -14,6 +14,7 @@ import type {
   GuestNic,
   GuestRunState,
   GuestSpec,
+  GuestStats,
   Hypervisor,
 } from './hypervisor.ts';
 
@@ -78,6 +79,34 @@ function echoConsole(title: string): Duplex {
   return stream;
 }
 
+/** Counters of a guest whose load goes up and down, each guest at its own pace. */
+function simStats({ pid, spec, disks }: SimGuest, now: number): GuestStats {
+  const seconds = now / 1_000;
+  const period = 300 + (pid % 7) * 60;
+  // The integral of 0.5 + 0.4 sin(2πt/period): counters that never fall.
+  const busy = seconds / 2 - (0.4 * period * Math.cos((2 * Math.PI * seconds) / period)) / (2 * Math.PI);
+  const operations = Math.floor(busy * 40);
+  const disk = {
+    readBytes: operations * 8_192,
+    writeBytes: operations * 16_384,
+    reads: operations,
+    writes: operations * 2,
+    flushes: Math.floor(operations / 8),
+    readSeconds: operations * 0.000_4,
+    writeSeconds: operations * 0.001_6,
+    flushSeconds: operations * 0.000_2,
+  };
+  const used = spec.memory * (0.4 + 0.2 * Math.sin((2 * Math.PI * seconds) / period));
+  return {
+    cpuSeconds: busy,
+    cpuSystemSeconds: busy / 5,
+    vcpuSeconds: [busy],
+    residentBytes: Math.round(used),
+    memory: { total: spec.memory, free: Math.round(spec.memory - used), available: Math.round(spec.memory - used) },
+    disks: Object.fromEntries([...disks].map((name) => [name, disk])),
+  };
+}
+
 function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
   const there = (operation: string): SimGuest => {
     world.fault(operation, id);
@@ -119,6 +148,7 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     openConsole: async () => (there('console'), echoConsole(record.spec.title)),
     agentInfo: async () => undefined,
     freeze: async () => false,
+    stats: async () => simStats(there('stats'), Date.now()),
     subscribe: (listener) => {
       const listeners = world.listeners.get(id) ?? new Set();
       world.listeners.set(id, listeners.add(listener));

@@ -23,16 +23,23 @@ export function assignSlots(before: Slots, names: readonly string[]): Slots {
   return kept;
 }
 
+const keyOf = (vmId: string, device: 'nic' | 'disk'): string => `slots/${vmId}/${device}`;
+
+/** Slots as they were given last. */
+export function readSlots(journal: Pick<Journal, 'get'>, vmId: string, device: 'nic' | 'disk'): Slots {
+  const text = journal.get(keyOf(vmId, device));
+  return text === undefined ? {} : (JSON.parse(text) as Slots);
+}
+
 /** Slots of one VM and device class, assigned and remembered. */
 export function slotsFor(journal: SlotJournal, vmId: string, device: 'nic' | 'disk', names: readonly string[]): Slots {
-  const key = `slots/${vmId}/${device}`;
-  const text = journal.get(key);
-  const slots = assignSlots(text === undefined ? {} : (JSON.parse(text) as Slots), names);
-  if (JSON.stringify(slots) !== text) journal.put(key, JSON.stringify(slots));
+  const before = readSlots(journal, vmId, device);
+  const slots = assignSlots(before, names);
+  if (JSON.stringify(slots) !== JSON.stringify(before)) journal.put(keyOf(vmId, device), JSON.stringify(slots));
   return slots;
 }
 
 export function forgetSlots(journal: SlotJournal, vmId: string): void {
-  journal.delete(`slots/${vmId}/nic`);
-  journal.delete(`slots/${vmId}/disk`);
+  journal.delete(keyOf(vmId, 'nic'));
+  journal.delete(keyOf(vmId, 'disk'));
 }

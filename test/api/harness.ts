@@ -7,6 +7,7 @@ import { PassThrough, type Duplex } from 'node:stream';
 import { loadConfig } from '../../appliance/config.ts';
 import { CroftError } from '../../appliance/errors.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
+import { type History, type Range, type SeriesName, seriesNames, tiers } from '../../appliance/metrics/series.ts';
 import type { BoxPort, VmKey } from '../../appliance/ports.ts';
 import { node, token } from '../../appliance/resources/croft-kinds.ts';
 import { openBoxStore } from '../../appliance/store/box/box-store.ts';
@@ -116,6 +117,19 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
   };
 }
 
+function pretendedHistory(range: Range): History {
+  const { step, slots } = tiers[range];
+  const values = Array<number | null>(slots)
+    .fill(null)
+    .fill(1.5, slots - 2);
+  return {
+    range,
+    start: 0,
+    step,
+    ...(Object.fromEntries(seriesNames.map((name) => [name, values])) as Record<SeriesName, number[]>),
+  };
+}
+
 /** A guest that echoes on its console and remembers what was done to it. */
 function pretendedBox(calls: PortCalls): BoxPort {
   const mustRun = (): void => {
@@ -137,6 +151,9 @@ function pretendedBox(calls: PortCalls): BoxPort {
       return Buffer.from('89504e470d0a1a0a', 'hex');
     },
     explain: async () => ({ state: 'stopped', sentence: 'It was never started.', next: ['Start it.'], evidence: [] }),
+    stats: async () => [],
+    history: async (_subject, range) => pretendedHistory(range),
+    onSample: () => () => undefined,
     capacity: async () => ({ memoryFree: 2 ** 31, memoryTotal: 2 ** 32, cpus: 2 }),
   };
 }

@@ -89,6 +89,19 @@ export function describeHypervisorContract(name: string, setUp: () => Promise<Hy
       expect(events).toContainEqual({ type: 'state', state: 'paused' });
     });
 
+    test('says what a guest has used, and it only grows', async () => {
+      const guest = await hypervisor.launch(await specOf());
+      const before = await guest.stats();
+      expect(Object.keys(before.disks)).toEqual(['root']);
+      expect(before.residentBytes).toBeGreaterThan(0);
+      expect(before.vcpuSeconds).toHaveLength(1);
+      await eventually(async () => (await guest.stats()).cpuSeconds > before.cpuSeconds);
+      const after = await guest.stats();
+      expect(after.disks.root?.reads).toBeGreaterThanOrEqual(before.disks.root?.reads ?? Number.NaN);
+      await guest.kill();
+      expect(await codeOf(guest.stats())).not.toBe('no error');
+    });
+
     test('launches paused', async () => {
       const guest = await hypervisor.launch(await specOf({ paused: true }));
       expect(await guest.state()).toBe('paused');

@@ -105,6 +105,7 @@ export async function startSimBox(
       volumes: simVolumes(raw, pool),
       plugger,
       events,
+      history: box.history,
       tasks: box.tasks,
       journal,
       memory: { total: memory, reserve: 0, overcommit: 1 },

@@ -35,6 +35,7 @@ import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { eventRoutes } from './routes/events.ts';
+import { historyRoutes } from './routes/history.ts';
 import { imageRoutes } from './routes/images.ts';
 import { networkRoutes } from './routes/networks.ts';
 import { nodeRoutes } from './routes/node.ts';
@@ -71,7 +72,7 @@ export function createApp(options: AppOptions): Server {
     ...options,
     localSockets,
     authenticator: createAuthenticator(store, box, localSockets),
-    notifications: createNotifications({ store, events, tasks, logger }),
+    notifications: createNotifications({ store, events, tasks, port: options.port, logger }),
   };
   const app: Server = fastify({
     loggerInstance: logger.child({}, { level: logger.level }),
@@ -130,6 +131,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   userRoutes(scope, context);
   tokenRoutes(scope);
   nodeRoutes(scope, context);
+  historyRoutes(scope, context);
   taskRoutes(scope, context);
   eventRoutes(scope, context);
   auditRoutes(scope, context);

@@ -3,6 +3,7 @@
  * `croft_…` only for what has no name there. Values are read when Prometheus asks.
  */
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { VmKey } from '../../appliance/ports.ts';
 import { storagePool } from '../../appliance/resources/croft-kinds.ts';
 import {
   virtualMachine,
@@ -12,6 +13,7 @@ import {
 } from '../../appliance/resources/virtual-machine.ts';
 import type { AppContext } from './context.ts';
 import { cpusOf, memoryOf, printableStatusOf } from './projections/vm.ts';
+import { createUsageMetrics } from './usage-metrics.ts';
 import { viewVms } from './views.ts';
 
 const vmLabels = ['name', 'namespace'] as const;
@@ -28,7 +30,7 @@ const groups: Record<string, string> = {
   Migrating: 'migrating',
 };
 
-export function createMetrics({ store, tasks, version }: AppContext) {
+export function createMetrics({ store, tasks, port, version }: AppContext) {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: 'croft_' });
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
@@ -74,6 +76,7 @@ export function createMetrics({ store, tasks, version }: AppContext) {
     'address',
     'type',
   ]);
+  const usage = createUsageMetrics(registry);
   const phases = gauge('kubevirt_vmi_phase_count', 'VirtualMachineInstances by phase and node.', ['node', 'phase']);
 
   function describeVm(vm: VirtualMachine): void {
@@ -122,11 +125,12 @@ export function createMetrics({ store, tasks, version }: AppContext) {
   return {
     contentType: registry.contentType,
     async collect(): Promise<string> {
-      const [vms, instances, pools, views] = await Promise.all([
+      const [vms, instances, pools, views, used] = await Promise.all([
         store.list(virtualMachine),
         store.list(virtualMachineInstance),
         store.list(storagePool),
         viewVms(store, {}),
+        port.stats(),
       ]);
       // From here to the text nothing waits: two scrapes at once don't mix.
       for (const one of [
@@ -145,6 +149,7 @@ export function createMetrics({ store, tasks, version }: AppContext) {
       build.set({ version }, 1);
       vms.items.forEach(describeVm);
       instances.items.forEach(describeInstance);
+      usage.set(used, (key) => nodeOf(instances.items, key));
       for (const { name, project, disks } of views) {
         for (const { device = '', volume = '', size } of disks) {
           if (size !== undefined) diskBytes.set({ name, namespace: project, device, persistentvolumeclaim: volume }, size);
@@ -160,3 +165,6 @@ export function createMetrics({ store, tasks, version }: AppContext) {
     },
   };
 }
+
+const nodeOf = (instances: readonly VirtualMachineInstance[], key: VmKey): string =>
+  instances.find(({ metadata }) => metadata.name === key.name && metadata.namespace === key.namespace)?.status?.nodeName ?? '';

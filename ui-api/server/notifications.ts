@@ -1,5 +1,5 @@
 /**
- * What `/v1/events` streams: the box's events, tasks, and that a resource changed.
+ * What `/v1/events` streams: the box's events, tasks, that a resource changed, and that the metrics history grew.
  *
  * Theory of operation: one watch per kind for all listeners; each notification gets the next number of this
  * process (`<boot>-<seq>`) and stays in a bounded buffer. A client resumes by its last id; where that is not in
@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isCroftError } from '../../appliance/errors.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
+import type { BoxPort } from '../../appliance/ports.ts';
 import type { Events } from '../../appliance/reconcile/events.ts';
 import type { Tasks } from '../../appliance/reconcile/tasks.ts';
 import { image, network, node, storagePool, user } from '../../appliance/resources/croft-kinds.ts';
@@ -53,9 +54,10 @@ export function createNotifications(sources: {
   store: ResourceStore;
   events: Events;
   tasks: Tasks;
+  port: Pick<BoxPort, 'onSample'>;
   logger: Logger;
 }): Notifications {
-  const { store, events, tasks, logger } = sources;
+  const { store, events, tasks, port, logger } = sources;
   const boot = randomBytes(4).toString('hex');
   const listeners = new Set<Listener>();
   const buffer: Notification[] = [];
@@ -107,6 +109,7 @@ export function createNotifications(sources: {
       stops.push(
         events.subscribe((record) => publish('event', { kind: 'event', ...record })),
         tasks.subscribe((task) => publish('task', { kind: 'task', ...task })),
+        port.onSample((at) => publish('history', { kind: 'history', at: new Date(at).toISOString() })),
       );
       running.push(...watched.map(({ kind, event }) => follow(kind, event)));
     },

@@ -1,6 +1,6 @@
 /**
  * The box's own store, box.db: what belongs to this machine in every mode and never goes to a cluster.
- * Tasks, events, audit log, idempotency keys, sessions, uid numbers, the journal of sagas and run state, and
+ * Tasks, events, metrics history, audit log, idempotency keys, sessions, uid numbers, the journal of sagas and run state, and
  * one-time links. Same file rules as the resource store (database.ts): one process, write-ahead log.
  *
  * Each part is a small file of its own over one table. What a power cut may take (progress, events, when a
@@ -11,6 +11,7 @@ import type { Events } from '../../reconcile/events.ts';
 import type { Journal } from '../../reconcile/saga.ts';
 import { openDatabase } from '../database.ts';
 import { boxMigrations } from '../migrations.ts';
+import { createHistory, type MetricsHistory } from '../../metrics/history.ts';
 import { createAuditLog, type AuditLog } from './audit.ts';
 import { createEvents } from './events.ts';
 import { createIdempotencyKeys, type IdempotencyKeys } from './idempotency.ts';
@@ -29,6 +30,7 @@ export type BoxStore = {
   uids: Uids;
   journal: Journal;
   oneTime: OneTime;
+  history: MetricsHistory;
   /** Cancels what runs, waits up to 5 s for it, and closes the file. */
   close(): Promise<void>;
 };
@@ -58,6 +60,7 @@ export function openBoxStore(path: string, { now = Date.now, logger, limits = {}
     uids: createUids(database, now),
     journal: createJournal(database),
     oneTime: createOneTime(database, now),
+    history: createHistory(database, now),
     async close() {
       await tasks.stop();
       database.close();
