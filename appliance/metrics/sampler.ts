@@ -54,11 +54,15 @@ export function startSampler(options: SamplerOptions): Sampler {
   };
   const timer = setInterval(() => void sample(), period);
   timer.unref();
+  // A rate needs two readings: the second comes early, so that a new box has something to show.
+  const soon = setTimeout(() => void sample(), period / 3);
+  soon.unref();
   void sample();
   return {
     sample,
     stop: async () => {
       clearInterval(timer);
+      clearTimeout(soon);
       await running;
     },
   };

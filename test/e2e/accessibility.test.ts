@@ -3,6 +3,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { violations } from './accessibility.ts';
 import { setUp, startBrowser, type TestBrowser } from './browser.ts';
+import { pages } from './pages.ts';
 import { startDevSite, type Site } from './site.ts';
 
 let site: Site;
@@ -24,20 +25,6 @@ afterAll(async () => {
   await chromium?.close();
   await site?.stop();
 });
-
-const pages = [
-  '/',
-  '/vms',
-  '/vms/new',
-  ...['overview', 'console', 'disks', 'network', 'snapshots', 'activity', 'settings'].map((tab) => `/vms/web-1/${tab}`),
-  '/vms/win-1/overview',
-  '/images',
-  '/volumes',
-  '/networks',
-  '/node',
-  ...['tasks', 'events', 'audit'].map((tab) => `/activity/${tab}`),
-  ...['users', 'tokens', 'pools', 'about'].map((tab) => `/settings/${tab}`),
-];
 
 /** What opens on a page, and the buttons that open it. */
 const dialogs: [path: string, ...buttons: (string | RegExp)[]][] = [

@@ -165,3 +165,21 @@ describe('the connection', () => {
     await page.getByText('Connected', { exact: true }).waitFor({ timeout: 90_000 });
   });
 });
+
+describe('charts', () => {
+  test('what a machine uses comes by itself, in words, as a plot and as a table', { timeout: 90_000 }, async () => {
+    await open('Virtual machines');
+    await page.getByRole('img', { name: /^Processor of web-1 in the last hour: now/ }).waitFor({ timeout: 60_000 });
+    await rowOf('web-1').getByRole('link', { name: 'web-1', exact: true }).click();
+    const chart = page.getByRole('region', { name: 'Processor' });
+    await chart.getByText(/^Now \d+\.\d+ CPUs\. Most/).waitFor();
+    await chart.locator('canvas').waitFor();
+    await chart.getByRole('button', { name: /as a table/ }).click();
+    await chart
+      .getByRole('gridcell', { name: /\d+\.\d+ CPUs/ })
+      .first()
+      .waitFor();
+    await page.getByRole('button', { name: '30 days' }).click();
+    await chart.getByText(/^Now/).waitFor();
+  });
+});

@@ -1,11 +1,13 @@
 /**
- * Makes the README's pictures from a running console: `node test/e2e/screenshots.ts [directory]`.
- * On simulated drivers; what is seen is the product's own pages.
+ * Makes pictures of the console on simulated drivers; what is seen is the product's own pages.
+ * `node test/e2e/screenshots.ts` the ones that README and docs show; with a directory, every page in both themes there.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Page } from 'playwright-core';
 import { eventually } from '../helpers/eventually.ts';
 import { setTheme, setUp, startBrowser } from './browser.ts';
+import { pages } from './pages.ts';
 import { startDevSite, type Site } from './site.ts';
 
 const size = { width: 1280, height: 720 };
@@ -33,7 +35,40 @@ async function furnish(site: Site): Promise<void> {
   await site.croft('vm', 'pause', 'web-2');
 }
 
-const directory = process.argv[2] ?? join(import.meta.dirname, '../../docs/images');
+/** Notices come and go; a picture shows the page without them. */
+const withoutNotices = (page: Page) => page.addStyleTag({ content: '.pf-v6-c-alert-group { display: none }' });
+
+async function readmePictures(page: Page, site: Site, directory: string): Promise<void> {
+  await page.goto(new URL('/vms', site.url).href);
+  await page.getByText('It needs 512 GiB').waitFor();
+  await page.getByText('Paused').waitFor();
+  await page.getByRole('img', { name: /^Processor of web-1/ }).waitFor();
+  await withoutNotices(page);
+  await page.screenshot({ path: join(directory, 'console-vms.png') });
+
+  await page.goto(new URL('/vms/new', site.url).href);
+  await page.getByLabel(/^Name/).fill('web-3');
+  await page.getByRole('radio', { name: /1 vCPU · 1 GiB/ }).check();
+  await page.getByLabel('Network').selectOption('prod');
+  await page.getByText(/^Needs 1 GiB/).waitFor();
+  await withoutNotices(page);
+  await page.screenshot({ path: join(directory, 'console-create.png') });
+}
+
+async function everyPage(page: Page, site: Site, theme: string, directory: string): Promise<void> {
+  for (const path of pages) {
+    await page.goto(new URL(path, site.url).href);
+    await page.getByRole('main').waitFor();
+    await page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
+    await page.screenshot({
+      path: join(directory, `${path.slice(1).replaceAll('/', '-') || 'overview'}-${theme}.png`),
+      fullPage: true,
+    });
+  }
+}
+
+const asked = process.argv[2];
+const directory = asked ?? join(import.meta.dirname, '../../docs/images');
 await mkdir(directory, { recursive: true });
 const site = await startDevSite();
 const { browser, close } = await startBrowser();
@@ -43,17 +78,15 @@ try {
   const page = await context.newPage();
   await setUp(page, site.setupUrl);
   await furnish(site);
-  await page.getByRole('link', { name: 'Virtual machines' }).first().click();
-  await page.getByText('It needs 512 GiB').waitFor();
-  await page.getByText('Paused').waitFor();
-  await page.screenshot({ path: join(directory, 'console-vms.png') });
-
-  await page.getByRole('button', { name: 'Create VM' }).click();
-  await page.getByLabel(/^Name/).fill('web-3');
-  await page.getByRole('radio', { name: /1 vCPU · 1 GiB/ }).check();
-  await page.getByLabel('Network').selectOption('prod');
-  await page.getByText(/^Needs 1 GiB/).waitFor();
-  await page.screenshot({ path: join(directory, 'console-create.png') });
+  await page.goto(new URL('/vms', site.url).href);
+  // The charts' first values come with the second sample.
+  await page.getByRole('img', { name: /^Processor of web-1/ }).waitFor({ timeout: 60_000 });
+  if (asked) {
+    for (const theme of ['light', 'dark'] as const) {
+      await setTheme(context, theme);
+      await everyPage(page, site, theme, directory);
+    }
+  } else await readmePictures(page, site, directory);
 } finally {
   await close();
   await site.stop();

@@ -1,6 +1,7 @@
 /** The objects of `/v1`, as types only: the server's schemas are their one source and are not loaded here. */
 import type { Static } from 'typebox';
 import type * as disks from '../schemas/disks.ts';
+import type * as history from '../schemas/history.ts';
 import type * as objects from '../schemas/objects.ts';
 import type * as snapshots from '../schemas/snapshots.ts';
 import type * as vm from '../schemas/vm.ts';
@@ -25,6 +26,8 @@ export type TokenWithSecret = Static<typeof objects.TokenWithSecret>;
 export type Node = Static<typeof objects.Node>;
 export type Task = Static<typeof objects.Task>;
 export type ApiEvent = Static<typeof objects.EventOut>;
+export type History = Static<typeof history.History>;
+export type Sparklines = Static<typeof history.Sparklines>;
 export type InstanceType = Static<typeof vm.InstanceType>;
 export type Explanation = Static<typeof vm.ExplanationOut>;
 export type ConsoleTicket = Static<typeof vm.Ticket>;

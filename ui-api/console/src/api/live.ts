@@ -21,6 +21,7 @@ const staleBy: Record<string, readonly QueryKey[]> = {
   pool: [['pools']],
   user: [['users']],
   node: [['node']],
+  history: [['history']],
 };
 
 const bundleFor = 80;

@@ -1,6 +1,6 @@
 /** What the console reads. Nothing here polls: live.ts says when something changed. */
 import { QueryClient, queryOptions, useQuery } from '@tanstack/react-query';
-import type { ApiEvent, Explanation, Node, Page, Task } from '../../../client/types.ts';
+import type { ApiEvent, Explanation, History, Node, Page, Sparklines, Task } from '../../../client/types.ts';
 import { ApiProblem } from '../../../client/problem.ts';
 import { client } from './client.ts';
 
@@ -55,6 +55,20 @@ export const networksQuery = queryOptions({ queryKey: ['networks'], queryFn: ({ 
 export const poolsQuery = queryOptions({ queryKey: ['pools'], queryFn: ({ signal }) => client.pools.list({}, signal) });
 export const sizesQuery = queryOptions({ queryKey: ['sizes'], queryFn: ({ signal }) => client.instancetypes.list({}, signal) });
 export const nodeQuery = queryOptions({ queryKey: ['node'], queryFn: ({ signal }) => read<Node>('/v1/node', {}, signal) });
+/** Whose history: a VM's, or the box's own. */
+export type HistoryOf = { vm: string; project: string } | 'node';
+export const historyQuery = (of: HistoryOf, range: History['range']) =>
+  queryOptions({
+    queryKey: ['history', of, range],
+    queryFn: ({ signal }) =>
+      of === 'node'
+        ? read<History>('/v1/node/history', { range }, signal)
+        : read<History>(`/v1/vms/${encodeURIComponent(of.vm)}/history`, { range, project: of.project }, signal),
+  });
+export const sparklinesQuery = queryOptions({
+  queryKey: ['history', 'sparklines'],
+  queryFn: ({ signal }) => read<Sparklines>('/v1/node/sparklines', {}, signal),
+});
 export const usersQuery = queryOptions({ queryKey: ['users'], queryFn: ({ signal }) => client.users.list({}, signal) });
 export const tokensQuery = queryOptions({ queryKey: ['tokens'], queryFn: ({ signal }) => client.tokens.list({}, signal) });
 export const tasksQuery = queryOptions({

@@ -4,6 +4,7 @@ import type { Node } from '../../../client/types.ts';
 import { nodeQuery } from '../api/queries.ts';
 import { formatBytes } from '../format.ts';
 import { text } from '../i18n/text.ts';
+import { UsageCharts } from '../charts/usage-charts.tsx';
 import { Empty } from '../ui/empty.tsx';
 import { Facts } from '../ui/facts.tsx';
 import { Loaded } from '../ui/loaded.tsx';
@@ -47,6 +48,7 @@ export function NodePage() {
                 {text.node.singleDetail}
               </Alert>
             </div>
+            <UsageCharts of="node" />
             <Card isCompact className="croft-card">
               <CardTitle component="h2">{text.node.components}</CardTitle>
               <CardBody>

@@ -1,10 +1,11 @@
 import DesktopIcon from '@patternfly/react-icons/dist/esm/icons/desktop-icon';
 import TerminalIcon from '@patternfly/react-icons/dist/esm/icons/terminal-icon';
 import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { Link, useNavigate } from 'react-router';
-import type { Vm } from '../../../client/types.ts';
-import { vmsQuery } from '../api/queries.ts';
+import type { Sparklines, Vm } from '../../../client/types.ts';
+import { sparklinesQuery, vmsQuery } from '../api/queries.ts';
+import { Sparkline } from '../charts/sparkline.tsx';
 import { formatBytes } from '../format.ts';
 import { useRefusal } from '../hooks/use-role.ts';
 import { text } from '../i18n/text.ts';
@@ -18,7 +19,7 @@ import type { Column } from '../ui/table-sort.ts';
 import { can, matchesVm, stateRefusal, vmKey, vmPath } from '../vm/state.ts';
 import { runVmAction, useVmActions } from '../vm/use-vm-actions.tsx';
 
-const columns: readonly Column<Vm>[] = [
+const columnsWith = (lines: Sparklines['vms']): readonly Column<Vm>[] => [
   {
     id: 'name',
     title: text.vms.name,
@@ -53,7 +54,34 @@ const columns: readonly Column<Vm>[] = [
     sortValue: (vm) => vm.memory,
     cell: (vm) => <span className="croft-nowrap">{text.vms.cpusMemory(vm.cpus, formatBytes(vm.memory))}</span>,
   },
-  { id: 'image', title: text.vms.image, isMinor: true, cell: (vm) => vm.image ?? '–' },
+  {
+    id: 'cpu',
+    title: text.charts.cpu,
+    isMinor: true,
+    cell: ({ id, name, cpus }) => (
+      <Sparkline
+        chart={text.charts.cpu}
+        name={name}
+        values={lines[id ?? '']?.cpu}
+        ceiling={cpus}
+        format={(value) => text.charts.cores(value.toFixed(2))}
+      />
+    ),
+  },
+  {
+    id: 'memory',
+    title: text.charts.memory,
+    isMinor: true,
+    cell: ({ id, name, memory }) => (
+      <Sparkline
+        chart={text.charts.memory}
+        name={name}
+        values={lines[id ?? '']?.memory}
+        ceiling={memory}
+        format={(value) => formatBytes(Math.round(value))}
+      />
+    ),
+  },
   {
     id: 'network',
     title: text.vms.network,
@@ -77,6 +105,8 @@ const columns: readonly Column<Vm>[] = [
 /** All VMs: states change by themselves, actions are one click away. */
 export function VmListPage() {
   const query = useQuery(vmsQuery);
+  const { data: lines } = useQuery(sparklinesQuery);
+  const columns = useMemo(() => columnsWith(lines?.vms ?? {}), [lines]);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const { actionsOf, askDelete, dialogs } = useVmActions();
   const refusal = useRefusal()('operator');

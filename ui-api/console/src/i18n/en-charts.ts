@@ -1,0 +1,31 @@
+/** English: charts of what VMs and the box use. */
+export const enCharts = {
+  charts: {
+    title: 'Usage',
+    range: 'Time shown',
+    ranges: { hour: '1 hour', day: '24 hours', week: '7 days', month: '30 days' },
+    cpu: 'Processor',
+    memory: 'Memory',
+    disk: 'Disk transfer',
+    operations: 'Disk operations',
+    latency: 'Disk latency',
+    network: 'Network',
+    used: 'in use',
+    read: 'read',
+    written: 'written',
+    received: 'received',
+    transmitted: 'sent',
+    wait: 'per operation',
+    now: (values: string) => `Now ${values}.`,
+    most: (value: string, when: string) => `Most: ${value}, ${when}.`,
+    none: 'Nothing was measured in this time.',
+    table: 'Show as table',
+    tableOf: (chart: string) => `${chart} as a table`,
+    time: 'Time',
+    loading: 'The chart is being drawn',
+    cores: (value: string) => `${value} CPUs`,
+    perSecond: (value: string) => `${value}/s`,
+    sparkline: (chart: string, name: string, now: string, most: string) =>
+      `${chart} of ${name} in the last hour: now ${now}, most ${most}`,
+  },
+} as const;
