@@ -38,6 +38,8 @@ export class NetworkEngine {
   readonly #nics = new Map<string, PluggedPort>();
   /** By network id. */
   readonly #dhcp = new Map<string, DhcpService>();
+  /** Being read back: whoever asks meanwhile gets the same one. */
+  readonly #loading = new Map<string, Promise<DhcpService>>();
   #problems = new Map<string, string>();
   #unsubscribe: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -124,14 +126,17 @@ export class NetworkEngine {
     if (moved) await this.#forgetAddress(name, before.network);
     const address = await this.#address(name, mac, segment);
     const { vmId, index, nic, network } = wish;
-    this.#nics.set(name, { vmId, index, nic, mac, network, ...(address === undefined ? {} : { address }) });
+    const port = { vmId, index, nic, mac, network, ...(address === undefined ? {} : { address }) };
+    if (before) this.#nics.set(name, port);
+    // A new one's tap comes first: another NIC's change would put a port on the switch for a device that isn't there.
     await host.ensureTap({ name, user: wish.uid, mtu, up: wish.linkUp });
+    this.#nics.set(name, port);
     await this.#applySwitch();
-    const port = (await driver.observe()).ports.find((each) => each.name === name);
-    if (!port || port.error !== undefined) {
+    const found = (await driver.observe()).ports.find((each) => each.name === name);
+    if (!found || found.error !== undefined) {
       throw new CroftError(
         'unavailable',
-        `The switch could not take ${name} (${wish.nic}): ${port?.error ?? 'there is no such port'}.`,
+        `The switch could not take ${name} (${wish.nic}): ${found?.error ?? 'there is no such port'}.`,
       );
     }
     return { ifname: name, offloads: driver.offloads, mtu, ...(moved ? { moved } : {}) };
@@ -195,12 +200,19 @@ export class NetworkEngine {
     if (segment?.dhcp) await this.#dhcp.get(segment.id)?.forget(tap);
   }
 
-  async #dhcpOf(segment: Segment): Promise<DhcpService> {
-    const known = this.#dhcp.get(segment.id);
-    if (known) return known;
-    const dhcp = this.#options.host.dhcp(segment.id, () => this.#options.onLeases?.(segment.name));
+  /** The one DHCP server of a network: two would each know half of what was given out. */
+  #dhcpOf({ id, name }: Segment): Promise<DhcpService> {
+    const known = this.#dhcp.get(id);
+    if (known) return Promise.resolve(known);
+    const loading = this.#loading.get(id) ?? this.#loadDhcp(id, name).finally(() => this.#loading.delete(id));
+    this.#loading.set(id, loading);
+    return loading;
+  }
+
+  async #loadDhcp(id: string, name: string): Promise<DhcpService> {
+    const dhcp = this.#options.host.dhcp(id, () => this.#options.onLeases?.(name));
     await dhcp.load();
-    this.#dhcp.set(segment.id, dhcp);
+    this.#dhcp.set(id, dhcp);
     return dhcp;
   }
 
@@ -246,9 +258,7 @@ export class NetworkEngine {
       withLeg.map(({ segment, cidr }) => ({ name: legName(segment.id), subnet: networkOf(cidr), nat: segment.nat })),
     );
     if (withLeg.some(({ segment }) => segment.nat)) await host.enableForwarding();
-    const serving = new Set<string>();
     for (const { segment, cidr } of withLeg.filter((each) => each.segment.dhcp)) {
-      serving.add(segment.id);
       try {
         await this.#serve(segment, cidr, indexes.get(legName(segment.id)));
       } catch (error) {
@@ -256,7 +266,8 @@ export class NetworkEngine {
       }
     }
     for (const id of new Set([...this.#dhcp.keys(), ...(await host.listDhcp())])) {
-      if (serving.has(id)) continue;
+      // Asked of the networks as they are now: one that was made during this run has given addresses already.
+      if ([...this.#segments.values()].some((segment) => segment.id === id && segment.dhcp && segment.cidr)) continue;
       await (this.#dhcp.get(id) ?? host.dhcp(id, () => {})).remove();
       this.#dhcp.delete(id);
     }
