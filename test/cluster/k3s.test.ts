@@ -3,8 +3,9 @@ import { readFile, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { K3s, K3sStatus } from '../../appliance/cluster/k3s.ts';
-import { readArgv, readProcess } from '../../appliance/host/process-info.ts';
+import { readArgv } from '../../appliance/host/process-info.ts';
 import { eventually } from '../helpers/eventually.ts';
+import { running } from '../helpers/running.ts';
 import { getInside, labK3s, timed } from './lab-k3s.ts';
 import { createLabNode, type LabNode } from './lab-node.ts';
 import { obtainK3s, type ObtainedK3s } from './obtain-k3s.ts';
@@ -142,7 +143,7 @@ test('etcd is saved by k3s own command', async () => {
 test('reset leaves no process, mount, cgroup or file', async () => {
   const pid = k3s.pid as number;
   await timed('reset', () => k3s.reset());
-  expect(await readProcess(pid)).toBeUndefined();
+  expect(await running(pid)).toBe(false);
   expect(await node.processes()).toEqual([]);
   expect((await node.run(['cat', '/proc/self/mountinfo'])).stdout).not.toMatch(/\/run\/k3s\/|\/kubelet\/pods|\/k3s\/agent/);
   expect((await node.run(['ip', '-o', 'link'])).stdout).not.toMatch(/cni0|veth/);

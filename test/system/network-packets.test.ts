@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isAlive, readProcess } from '../../appliance/host/process-info.ts';
+import { isAlive } from '../../appliance/host/process-info.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
 import { newId, tapName } from '../../appliance/resources/identity.ts';
 import { DhcpServer, findDhcpUser } from '../../network/dhcp/server.ts';
@@ -20,6 +20,7 @@ import { legName, type Segment } from '../../network/wish.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { attempt, FakeGuest, must } from '../helpers/fake-guest.ts';
 import { inside, insideMark, namespacesMissing, runInside } from '../helpers/netns.ts';
+import { running } from '../helpers/running.ts';
 
 const missing = namespacesMissing();
 
@@ -327,7 +328,7 @@ describe.runIf(inside)('inside', () => {
     const record = JSON.parse(readFileSync(join(directory, 'run', 'dhcp', lan.id, 'dnsmasq.json'), 'utf8'));
     engine.setSegments([]);
     await engine.converge();
-    expect(await readProcess(record.pid)).toBeUndefined();
+    expect(await running(record.pid)).toBe(false);
     expect((await driver.observe()).ports).toEqual([]);
     expect(await attempt(['nft', 'list', 'table', 'inet', 'croft'])).toBeUndefined();
   });
