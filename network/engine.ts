@@ -14,9 +14,10 @@ import { coalesce } from './coalesce.ts';
 import { assignAddress } from './dhcp/addresses.ts';
 import type { Lease } from './dhcp/leases.ts';
 import type { DhcpService } from './dhcp/service.ts';
-import type { NicWish, PluggedNic, SwitchDriver } from './driver.ts';
+import type { NicWish, ObservedMember, PluggedNic, SwitchDriver } from './driver.ts';
 import type { NetworkHost } from './host.ts';
 import { networkOf } from './ip.ts';
+import type { UplinkWish } from './uplinks/admit.ts';
 import { defaultMtu, legName, nicOf, wishedSwitch, type PluggedPort, type Segment } from './wish.ts';
 
 export type EngineOptions = {
@@ -25,6 +26,8 @@ export type EngineOptions = {
   logger: Logger;
   /** Leases of the network of this name changed. */
   onLeases?: (network: string) => void;
+  /** The switch changed or came back: links of uplinks among what may have changed. */
+  onSwitch?: () => void;
   /** ms; default 60 000. */
   resyncInterval?: number;
 };
@@ -35,6 +38,7 @@ const maxRetry = 30_000;
 export class NetworkEngine {
   readonly #options: EngineOptions;
   #segments = new Map<string, Segment>();
+  #uplinks: readonly UplinkWish[] = [];
   readonly #nics = new Map<string, PluggedPort>();
   /** By network id. */
   readonly #dhcp = new Map<string, DhcpService>();
@@ -49,7 +53,7 @@ export class NetworkEngine {
   /** Before the networks are known nothing is applied: an empty wish would cut every guest off. */
   #known = false;
   readonly #applySwitch = coalesce(async () => {
-    if (this.#known) await this.#options.driver.apply(wishedSwitch(this.#segments, this.#nics.values()));
+    if (this.#known) await this.#options.driver.apply(wishedSwitch(this.#segments, this.#nics.values(), this.#uplinks));
   });
   readonly converge: () => Promise<void>;
 
@@ -69,7 +73,10 @@ export class NetworkEngine {
       const nic = nicOf(port);
       if (nic) this.#nics.set(port.name, nic);
     }
-    this.#unsubscribe = driver.subscribe(() => this.#convergeLater(0));
+    this.#unsubscribe = driver.subscribe(() => {
+      this.#convergeLater(0);
+      this.#options.onSwitch?.();
+    });
     this.#timer = setInterval(() => {
       driver.distrust?.();
       this.#convergeLater(0);
@@ -84,6 +91,21 @@ export class NetworkEngine {
     clearInterval(this.#timer);
     clearTimeout(this.#retry);
     for (const dhcp of this.#dhcp.values()) dhcp.release();
+  }
+
+  /** All uplinks there are, valid ones; to be told before the first networks. Takes effect with the next converge. */
+  setUplinks(uplinks: readonly UplinkWish[]): void {
+    this.#uplinks = uplinks;
+  }
+
+  get uplinks(): readonly UplinkWish[] {
+    return this.#uplinks;
+  }
+
+  /** What the switch says of the members of its uplinks, by the uplink's name. */
+  async members(): Promise<ReadonlyMap<string, readonly ObservedMember[]>> {
+    const { ports } = await this.#options.driver.observe();
+    return new Map(ports.flatMap(({ owner, members }) => (owner.uplink && members ? [[owner.uplink, members]] : [])));
   }
 
   /** All networks there are, valid ones. Takes effect with the next converge. */
@@ -162,6 +184,7 @@ export class NetworkEngine {
   /** Stops DHCP servers and removes the firewall: for uninstalling. Taps go by reap. */
   async dismantle(): Promise<void> {
     for (const dhcp of this.#dhcp.values()) await dhcp.stop();
+    await this.#options.host.prepareNics([]);
     await this.#options.host.applyFirewall([]);
   }
 
@@ -221,6 +244,9 @@ export class NetworkEngine {
     try {
       const problems = new Map<string, string>();
       await this.#refreshAddresses(problems);
+      await this.#options.host.prepareNics(
+        this.#uplinks.flatMap(({ interfaces, mtu }) => interfaces.map((name) => ({ name, ...(mtu === undefined ? {} : { mtu }) }))),
+      );
       await this.#applySwitch();
       await this.#legs(problems);
       this.#problems = problems;
