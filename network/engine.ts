@@ -245,7 +245,9 @@ export class NetworkEngine {
       const problems = new Map<string, string>();
       await this.#refreshAddresses(problems);
       await this.#options.host.prepareNics(
-        this.#uplinks.flatMap(({ interfaces, mtu }) => interfaces.map((name) => ({ name, ...(mtu === undefined ? {} : { mtu }) }))),
+        this.#uplinks.flatMap(({ interfaces, mtu }) =>
+          interfaces.map((name) => ({ name, ...(mtu === undefined ? {} : { mtu }) })),
+        ),
       );
       await this.#applySwitch();
       await this.#legs(problems);

@@ -99,7 +99,12 @@ class SimDhcp implements DhcpService {
   }
 }
 
-export type SimHost = NetworkHost & { taps: Map<string, { user: number | undefined; up: boolean }>; firewall: FirewallLeg[]; nics: Nic[]; prepared: string[] };
+export type SimHost = NetworkHost & {
+  taps: Map<string, { user: number | undefined; up: boolean }>;
+  firewall: FirewallLeg[];
+  nics: Nic[];
+  prepared: string[];
+};
 
 export function simHost(): SimHost {
   const servers = new Map<string, SimDhcp>();

@@ -74,7 +74,8 @@ const nicPort = (nic: PluggedPort, segment: Segment): WishedPort => ({
 function uplinkPort(uplink: UplinkWish, segments: Iterable<Segment>): WishedPort {
   const isolated = [...segments].flatMap((segment) => (segment.isolated && segment.vlan !== undefined ? [segment.vlan] : []));
   const { access, vlans, native } = uplink;
-  const trunks = vlans && [...new Set([...vlans, ...(native === undefined ? [] : [native])])].filter((id) => !isolated.includes(id));
+  const trunks =
+    vlans && [...new Set([...vlans, ...(native === undefined ? [] : [native])])].filter((id) => !isolated.includes(id));
   return {
     name: uplinkPortName(uplink.id),
     type: 'system',

@@ -24,7 +24,8 @@ async function putBack(key: string, before: string): Promise<void> {
     // A NIC that was taken out has nothing to be put back to.
     if (!existsSync(`/proc/sys/net/ipv4/conf/${device}`)) return;
     await run(['ip', 'link', 'set', 'dev', device, ...(what === 'mtu' ? ['mtu', before] : [before])]);
-  } else if (!existsSync(sysctlPath(subject))) return; // Of a device that is gone.
+  } else if (!existsSync(sysctlPath(subject)))
+    return; // Of a device that is gone.
   else await writeFile(sysctlPath(subject), before);
 }
 

@@ -58,7 +58,13 @@ export const confirmBefore = 'croft.io/confirm-before';
 export const specBefore = 'croft.io/spec-before';
 
 /** What the schema cannot say of one uplink: a field and one sentence, or nothing. Pure. */
-export function wrongUplink({ interfaces, mode, access, vlans, native }: Uplink['spec']): { field: string; message: string } | undefined {
+export function wrongUplink({
+  interfaces,
+  mode,
+  access,
+  vlans,
+  native,
+}: Uplink['spec']): { field: string; message: string } | undefined {
   const twice = interfaces.find((name, index) => interfaces.indexOf(name) !== index);
   if (twice !== undefined) return { field: 'interfaces', message: `interfaces: ${twice} is named twice.` };
   if (mode !== undefined && mode !== 'lacp' && interfaces.length === 1) {
@@ -66,7 +72,10 @@ export function wrongUplink({ interfaces, mode, access, vlans, native }: Uplink[
   }
   const other = vlans ? 'vlans' : native === undefined ? undefined : 'native';
   if (access !== undefined && other !== undefined) {
-    return { field: 'access', message: `access: an uplink is access to one VLAN (access) or a trunk (${other}); give one of the two.` };
+    return {
+      field: 'access',
+      message: `access: an uplink is access to one VLAN (access) or a trunk (${other}); give one of the two.`,
+    };
   }
   return undefined;
 }

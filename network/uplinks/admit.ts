@@ -68,11 +68,13 @@ export function admitUplinks(
 
 /** A device that isn't there may come yet: that is no reason to refuse. */
 function unusable(name: string, nics: readonly Nic[]): string | undefined {
-  if (name === 'lo' || /^(c[tn][0-9a-f]{10}|croft|ovs-)/.test(name)) return `interfaces: ${name} is no NIC that leads out of this machine.`;
+  if (name === 'lo' || /^(c[tn][0-9a-f]{10}|croft|ovs-)/.test(name))
+    return `interfaces: ${name} is no NIC that leads out of this machine.`;
   const nic = nics.find((each) => each.name === name);
   if (!nic) return undefined;
   if (nic.kind !== undefined && inner.has(nic.kind)) return `interfaces: ${name} is a ${nic.kind} device, no NIC that leads out.`;
-  if (nic.master !== undefined && nic.master !== 'ovs-system') return `interfaces: ${name} is in ${nic.master} already; take it out there first.`;
+  if (nic.master !== undefined && nic.master !== 'ovs-system')
+    return `interfaces: ${name} is in ${nic.master} already; take it out there first.`;
   if (nic.addresses.length > 0) {
     return `interfaces: ${name} has the address ${nic.addresses.join(', ')}; the machine would lose it. Use a NIC without addresses.`;
   }

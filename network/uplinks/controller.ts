@@ -26,7 +26,9 @@ export type UplinkControllerOptions = {
 /** ms until an uplink that isn't well is looked at again; links that come and go are told by the switch. */
 const lookAgain = 5_000;
 
-export function startUplinks(options: UplinkControllerOptions): Pick<Controller, 'idle'> & { refresh(): void; stop(): Promise<void> } {
+export function startUplinks(
+  options: UplinkControllerOptions,
+): Pick<Controller, 'idle'> & { refresh(): void; stop(): Promise<void> } {
   const { store, events, logger } = options;
   const informer = startInformer(store, uplinkKind, { logger });
   const controller = startController({

@@ -21,7 +21,7 @@ export const listNics = async (): Promise<Nic[]> =>
     ...(kind === undefined ? {} : { kind }),
   }));
 
-export type NicWish = { name: string; /** Bytes; absent: as it is. */ mtu?: number };
+export type NicWish = { name: string /** Bytes; absent: as it is. */; mtu?: number };
 
 /**
  * Brings NICs of uplinks to the wish and gives back those that are uplinks no more. A NIC that isn't there is passed

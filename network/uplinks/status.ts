@@ -22,13 +22,19 @@ export function membersOf(spec: Uplink['spec'], observed: readonly ObservedMembe
 const list = (members: readonly Member[]): string => members.map(({ name }) => name).join(', ');
 
 /** @param problem why it could not be brought to its wish at all */
-export function uplinkConditions(spec: Uplink['spec'], members: readonly Member[], problem?: { reason: string; message: string }): Condition[] {
+export function uplinkConditions(
+  spec: Uplink['spec'],
+  members: readonly Member[],
+  problem?: { reason: string; message: string },
+): Condition[] {
   const of = (state: Member['state']) => members.filter((member) => member.state === state);
   const [missing, down] = [of('missing'), of('down')];
   const silent = members.filter((member) => member.state === 'up' && member.negotiated === false);
   const parts = [
     ...(missing.length > 0 ? [`${list(missing)} ${missing.length === 1 ? 'is' : 'are'} not in this machine.`] : []),
-    ...(down.length > 0 ? [`${list(down)} ${down.length === 1 ? 'has' : 'have'} no link: look at the cable and the switch port.`] : []),
+    ...(down.length > 0
+      ? [`${list(down)} ${down.length === 1 ? 'has' : 'have'} no link: look at the cable and the switch port.`]
+      : []),
     ...(silent.length > 0 ? [`The switch does not speak LACP on ${list(silent)}; one member carries everything.`] : []),
   ];
   const carrying = of('up').length > 0;

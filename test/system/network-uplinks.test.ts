@@ -121,7 +121,8 @@ describe.runIf(inside)('inside', () => {
       boxes[name]?.kill();
       const pids = (await attempt(['ip', 'netns', 'pids', `${prefix}-${name}`])) ?? '';
       for (const pid of pids.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
-      for (const network of ['v20', 'v30', 'kept', 'plain', 'inner']) await attempt(['ip', 'netns', 'delete', guestOf(name, network)]);
+      for (const network of ['v20', 'v30', 'kept', 'plain', 'inner'])
+        await attempt(['ip', 'netns', 'delete', guestOf(name, network)]);
       await attempt(['ip', 'netns', 'delete', `${prefix}-${name}`]);
     }
     await outside?.stop();
@@ -143,7 +144,9 @@ describe.runIf(inside)('inside', () => {
     expect(await guest('a', 'inner').pings('10.24.0.2')).toBe(false);
     // The same addresses on the other VLAN: VLANs stay apart out there too.
     await guest('a', 'v30').run('ip', 'address', 'add', '10.20.0.9/24', 'dev', 'eth0');
-    expect(await guest('a', 'v30').attempt(['busybox', 'arping', '-c', '1', '-w', '1', '-I', 'eth0', '10.20.0.2'])).toBeUndefined();
+    expect(
+      await guest('a', 'v30').attempt(['busybox', 'arping', '-c', '1', '-w', '1', '-I', 'eth0', '10.20.0.2']),
+    ).toBeUndefined();
   });
 
   it('carry only the VLANs they are told', async () => {
@@ -179,7 +182,9 @@ describe.runIf(inside)('inside', () => {
 
   it('come back when somebody takes them away', async () => {
     const { socket } = await boxes.a.ask<{ socket: string }>({ uplinks: [uplink()] });
-    const port = (await inBox('a', 'ovs-vsctl', `--db=unix:${socket}`, 'list-ports', 'croft0')).split('\n').find((name) => name.startsWith('cu'));
+    const port = (await inBox('a', 'ovs-vsctl', `--db=unix:${socket}`, 'list-ports', 'croft0'))
+      .split('\n')
+      .find((name) => name.startsWith('cu'));
     await inBox('a', 'ovs-vsctl', `--db=unix:${socket}`, 'del-port', 'croft0', port as string);
     await reaches('v20', '10.20.0.2');
   });
@@ -203,7 +208,20 @@ describe.runIf(inside)('inside', () => {
   });
 
   it('negotiate LACP, and go on over what is left of it', async () => {
-    await vsctl('del-port', 'outside', 'aeth1', '--', 'add-bond', 'outside', 'po1', 'aeth1', 'aeth2', 'lacp=active', 'bond_mode=balance-tcp', 'other_config:lacp-time=fast');
+    await vsctl(
+      'del-port',
+      'outside',
+      'aeth1',
+      '--',
+      'add-bond',
+      'outside',
+      'po1',
+      'aeth1',
+      'aeth2',
+      'lacp=active',
+      'bond_mode=balance-tcp',
+      'other_config:lacp-time=fast',
+    );
     await wish('a', uplink({ interfaces: ['eth1', 'eth2'], mode: 'lacp' }));
     await eventually(async () => (await boxes.a.members('lan')).every(({ negotiated }) => negotiated), { timeout: 20_000 });
     await reaches('v20', '10.20.0.2');
@@ -218,8 +236,25 @@ describe.runIf(inside)('inside', () => {
 
   it('refuse a NIC that is on another bridge', async () => {
     const { socket } = await boxes.b.ask<{ socket: string }>({ uplinks: [uplink()] });
-    await inBox('b', 'ovs-vsctl', `--db=unix:${socket}`, 'add-br', 'theirs', '--', 'set', 'bridge', 'theirs', `datapath_type=${outside.datapath}`, '--', 'add-port', 'theirs', 'eth2');
-    expect((await wish('b', uplink({ interfaces: ['eth1', 'eth2'] }))).error).toContain("eth2 is on the bridge theirs already and is not Croft's");
+    await inBox(
+      'b',
+      'ovs-vsctl',
+      `--db=unix:${socket}`,
+      'add-br',
+      'theirs',
+      '--',
+      'set',
+      'bridge',
+      'theirs',
+      `datapath_type=${outside.datapath}`,
+      '--',
+      'add-port',
+      'theirs',
+      'eth2',
+    );
+    expect((await wish('b', uplink({ interfaces: ['eth1', 'eth2'] }))).error).toContain(
+      "eth2 is on the bridge theirs already and is not Croft's",
+    );
     await wish('b', uplink());
     await inBox('b', 'ovs-vsctl', `--db=unix:${socket}`, 'del-br', 'theirs');
     await reaches('v20', '10.20.0.2');
@@ -228,7 +263,9 @@ describe.runIf(inside)('inside', () => {
   it('leave nothing behind', async () => {
     for (const name of names) {
       expect(await boxes[name].ask({ end: true })).toEqual([]);
-      const links = (JSON.parse(await inBox(name, 'ip', '-j', 'link')) as { ifname: string; mtu: number }[]).map(({ ifname }) => ifname);
+      const links = (JSON.parse(await inBox(name, 'ip', '-j', 'link')) as { ifname: string; mtu: number }[]).map(
+        ({ ifname }) => ifname,
+      );
       expect(links.toSorted()).toEqual(['eth1', 'eth2', 'lo']);
     }
   });
