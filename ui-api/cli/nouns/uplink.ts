@@ -27,9 +27,12 @@ export function register(program: Command, shell: Shell): void {
 type Fields = Partial<Omit<UplinkCreate, 'name' | 'labels'>>;
 type Options = { nic?: string[]; confirmWithin?: number } & Omit<Fields, 'interfaces'>;
 
+/** Commander gives what was gathered so far, undefined at first. */
+const gather = (device: string, all: string[] | undefined): string[] => [...(all ?? []), device];
+
 const fieldOptions = (command: Command): Command =>
   command
-    .option('--nic <device>', 'network device of the machine; again for a bond', (device, all: string[] = []) => [...all, device])
+    .option('--nic <device>', 'network device of the machine; again for a bond', gather)
     .option('--mode <mode>', 'of a bond: active-backup or lacp')
     .option('--access <id>', 'carry this VLAN only, untagged on the wire', parseInteger)
     .option('--vlans <ids>', 'VLANs carried tagged, e.g. 10,20 (default: all)', parseVlans)
