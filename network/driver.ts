@@ -16,6 +16,14 @@ export type WishedPort = {
   mtu?: number;
   /** MAC address of an internal port, so that it keeps it when the switch makes it anew. */
   mac?: string;
+  /** `system` only: the NICs it is made of, where the port isn't named after its one device. More than one: a bond. */
+  members?: string[];
+  /** How the members share the work. */
+  bond?: 'active-backup' | 'lacp';
+  /** This VLAN goes untagged on the wire of a port that carries others tagged. */
+  native?: number;
+  /** A `system` port without vlan and trunks carries all VLANs but these. */
+  except?: number[];
   /** Anti-spoofing: only these sources may enter from the port. Absent: no filter (uplinks, own legs). */
   allowed?: { mac: string; addresses?: string[] };
   /** Kept apart from all other ports but this network's (isolated networks without VLAN use an internal tag). */
@@ -35,6 +43,16 @@ export type ObservedPort = {
   /** What the port was marked with when it was made. */
   owner: WishedPort['owner'];
   allowed?: NonNullable<WishedPort['allowed']>;
+  /** Of an uplink's port. */
+  members?: ObservedMember[];
+};
+export type ObservedMember = {
+  name: string;
+  up: boolean;
+  /** LACP: whether the other side takes part. */
+  negotiated?: boolean;
+  /** The switch's own words why it cannot use the device. */
+  error?: string;
 };
 export type ObservedSwitch = { bridge: string; present: boolean; datapath: string; ports: ObservedPort[] };
 

@@ -14,9 +14,10 @@ import { coalesce } from './coalesce.ts';
 import { assignAddress } from './dhcp/addresses.ts';
 import type { Lease } from './dhcp/leases.ts';
 import type { DhcpService } from './dhcp/service.ts';
-import type { NicWish, PluggedNic, SwitchDriver } from './driver.ts';
+import type { NicWish, ObservedMember, PluggedNic, SwitchDriver } from './driver.ts';
 import type { NetworkHost } from './host.ts';
 import { networkOf } from './ip.ts';
+import type { UplinkWish } from './uplinks/admit.ts';
 import { defaultMtu, legName, nicOf, wishedSwitch, type PluggedPort, type Segment } from './wish.ts';
 
 export type EngineOptions = {
@@ -25,6 +26,8 @@ export type EngineOptions = {
   logger: Logger;
   /** Leases of the network of this name changed. */
   onLeases?: (network: string) => void;
+  /** The switch changed or came back: links of uplinks among what may have changed. */
+  onSwitch?: () => void;
   /** ms; default 60 000. */
   resyncInterval?: number;
 };
@@ -35,9 +38,12 @@ const maxRetry = 30_000;
 export class NetworkEngine {
   readonly #options: EngineOptions;
   #segments = new Map<string, Segment>();
+  #uplinks: readonly UplinkWish[] = [];
   readonly #nics = new Map<string, PluggedPort>();
   /** By network id. */
   readonly #dhcp = new Map<string, DhcpService>();
+  /** Being read back: whoever asks meanwhile gets the same one. */
+  readonly #loading = new Map<string, Promise<DhcpService>>();
   #problems = new Map<string, string>();
   #unsubscribe: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -47,7 +53,7 @@ export class NetworkEngine {
   /** Before the networks are known nothing is applied: an empty wish would cut every guest off. */
   #known = false;
   readonly #applySwitch = coalesce(async () => {
-    if (this.#known) await this.#options.driver.apply(wishedSwitch(this.#segments, this.#nics.values()));
+    if (this.#known) await this.#options.driver.apply(wishedSwitch(this.#segments, this.#nics.values(), this.#uplinks));
   });
   readonly converge: () => Promise<void>;
 
@@ -67,7 +73,10 @@ export class NetworkEngine {
       const nic = nicOf(port);
       if (nic) this.#nics.set(port.name, nic);
     }
-    this.#unsubscribe = driver.subscribe(() => this.#convergeLater(0));
+    this.#unsubscribe = driver.subscribe(() => {
+      this.#convergeLater(0);
+      this.#options.onSwitch?.();
+    });
     this.#timer = setInterval(() => {
       driver.distrust?.();
       this.#convergeLater(0);
@@ -82,6 +91,21 @@ export class NetworkEngine {
     clearInterval(this.#timer);
     clearTimeout(this.#retry);
     for (const dhcp of this.#dhcp.values()) dhcp.release();
+  }
+
+  /** All uplinks there are, valid ones; to be told before the first networks. Takes effect with the next converge. */
+  setUplinks(uplinks: readonly UplinkWish[]): void {
+    this.#uplinks = uplinks;
+  }
+
+  get uplinks(): readonly UplinkWish[] {
+    return this.#uplinks;
+  }
+
+  /** What the switch says of the members of its uplinks, by the uplink's name. */
+  async members(): Promise<ReadonlyMap<string, readonly ObservedMember[]>> {
+    const { ports } = await this.#options.driver.observe();
+    return new Map(ports.flatMap(({ owner, members }) => (owner.uplink && members ? [[owner.uplink, members]] : [])));
   }
 
   /** All networks there are, valid ones. Takes effect with the next converge. */
@@ -124,14 +148,17 @@ export class NetworkEngine {
     if (moved) await this.#forgetAddress(name, before.network);
     const address = await this.#address(name, mac, segment);
     const { vmId, index, nic, network } = wish;
-    this.#nics.set(name, { vmId, index, nic, mac, network, ...(address === undefined ? {} : { address }) });
+    const port = { vmId, index, nic, mac, network, ...(address === undefined ? {} : { address }) };
+    if (before) this.#nics.set(name, port);
+    // A new one's tap comes first: another NIC's change would put a port on the switch for a device that isn't there.
     await host.ensureTap({ name, user: wish.uid, mtu, up: wish.linkUp });
+    this.#nics.set(name, port);
     await this.#applySwitch();
-    const port = (await driver.observe()).ports.find((each) => each.name === name);
-    if (!port || port.error !== undefined) {
+    const found = (await driver.observe()).ports.find((each) => each.name === name);
+    if (!found || found.error !== undefined) {
       throw new CroftError(
         'unavailable',
-        `The switch could not take ${name} (${wish.nic}): ${port?.error ?? 'there is no such port'}.`,
+        `The switch could not take ${name} (${wish.nic}): ${found?.error ?? 'there is no such port'}.`,
       );
     }
     return { ifname: name, offloads: driver.offloads, mtu, ...(moved ? { moved } : {}) };
@@ -157,6 +184,7 @@ export class NetworkEngine {
   /** Stops DHCP servers and removes the firewall: for uninstalling. Taps go by reap. */
   async dismantle(): Promise<void> {
     for (const dhcp of this.#dhcp.values()) await dhcp.stop();
+    await this.#options.host.prepareNics([]);
     await this.#options.host.applyFirewall([]);
   }
 
@@ -195,12 +223,19 @@ export class NetworkEngine {
     if (segment?.dhcp) await this.#dhcp.get(segment.id)?.forget(tap);
   }
 
-  async #dhcpOf(segment: Segment): Promise<DhcpService> {
-    const known = this.#dhcp.get(segment.id);
-    if (known) return known;
-    const dhcp = this.#options.host.dhcp(segment.id, () => this.#options.onLeases?.(segment.name));
+  /** The one DHCP server of a network: two would each know half of what was given out. */
+  #dhcpOf({ id, name }: Segment): Promise<DhcpService> {
+    const known = this.#dhcp.get(id);
+    if (known) return Promise.resolve(known);
+    const loading = this.#loading.get(id) ?? this.#loadDhcp(id, name).finally(() => this.#loading.delete(id));
+    this.#loading.set(id, loading);
+    return loading;
+  }
+
+  async #loadDhcp(id: string, name: string): Promise<DhcpService> {
+    const dhcp = this.#options.host.dhcp(id, () => this.#options.onLeases?.(name));
     await dhcp.load();
-    this.#dhcp.set(segment.id, dhcp);
+    this.#dhcp.set(id, dhcp);
     return dhcp;
   }
 
@@ -209,6 +244,11 @@ export class NetworkEngine {
     try {
       const problems = new Map<string, string>();
       await this.#refreshAddresses(problems);
+      await this.#options.host.prepareNics(
+        this.#uplinks.flatMap(({ interfaces, mtu }) =>
+          interfaces.map((name) => ({ name, ...(mtu === undefined ? {} : { mtu }) })),
+        ),
+      );
       await this.#applySwitch();
       await this.#legs(problems);
       this.#problems = problems;
@@ -246,9 +286,7 @@ export class NetworkEngine {
       withLeg.map(({ segment, cidr }) => ({ name: legName(segment.id), subnet: networkOf(cidr), nat: segment.nat })),
     );
     if (withLeg.some(({ segment }) => segment.nat)) await host.enableForwarding();
-    const serving = new Set<string>();
     for (const { segment, cidr } of withLeg.filter((each) => each.segment.dhcp)) {
-      serving.add(segment.id);
       try {
         await this.#serve(segment, cidr, indexes.get(legName(segment.id)));
       } catch (error) {
@@ -256,7 +294,8 @@ export class NetworkEngine {
       }
     }
     for (const id of new Set([...this.#dhcp.keys(), ...(await host.listDhcp())])) {
-      if (serving.has(id)) continue;
+      // Asked of the networks as they are now: one that was made during this run has given addresses already.
+      if ([...this.#segments.values()].some((segment) => segment.id === id && segment.dhcp && segment.cidr)) continue;
       await (this.#dhcp.get(id) ?? host.dhcp(id, () => {})).remove();
       this.#dhcp.delete(id);
     }

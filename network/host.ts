@@ -9,6 +9,8 @@ import type { DhcpService } from './dhcp/service.ts';
 import { Firewall } from './firewall/apply.ts';
 import type { FirewallLeg } from './firewall/rules.ts';
 import { ipBatch, listAddresses, listTaps, planLegs, type LegWish } from './links.ts';
+import type { Nic } from './uplinks/admit.ts';
+import { listNics, prepareNics, type NicWish } from './uplinks/nics.ts';
 import { deleteTaps, ensureTap, isOurTap, type TapWish } from './taps.ts';
 
 export interface NetworkHost {
@@ -19,6 +21,10 @@ export interface NetworkHost {
   /** Gives legs their addresses. @returns interface index of each leg that exists */
   ensureLegs(legs: readonly LegWish[]): Promise<ReadonlyMap<string, number>>;
   applyFirewall(legs: readonly FirewallLeg[]): Promise<void>;
+  /** Network devices of the machine. */
+  listNics(): Promise<Nic[]>;
+  /** Makes NICs ready to be uplinks, and gives back those that are uplinks no more. */
+  prepareNics(wishes: readonly NicWish[]): Promise<void>;
   /** Lets the box route, for NAT. */
   enableForwarding(): Promise<void>;
   dhcp(networkId: string, onLeases: () => void): DhcpService;
@@ -49,6 +55,8 @@ export async function createNetworkHost(directories: { data: string; run: string
       return new Map(found.filter((link) => legs.some((leg) => leg.name === link.name)).map((link) => [link.name, link.index]));
     },
     applyFirewall: (legs) => firewall.apply(legs),
+    listNics,
+    prepareNics: (wishes) => prepareNics(wishes, changes),
     enableForwarding: () => changes.setSysctl('net.ipv4.ip_forward', '1'),
     dhcp: (networkId, onLeases) =>
       new DhcpServer({

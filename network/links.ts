@@ -10,6 +10,10 @@ export type Link = {
   mac?: string;
   /** Set for taps: uid that may open it, and whether frames carry virtio headers. */
   tap?: { user?: number };
+  /** The bridge or bond it is in. */
+  master?: string;
+  /** `veth`, `bridge` …; absent for hardware. */
+  kind?: string;
   /** IPv4 and IPv6 with prefix, `10.43.0.1/24`; only from listAddresses. */
   addresses: string[];
 };
@@ -21,6 +25,7 @@ type IpLink = {
   mtu: number;
   flags: string[];
   address?: string;
+  master?: string;
   linkinfo?: { info_kind?: string; info_data?: { type?: string; user?: number | string } };
   addr_info?: { local: string; prefixlen: number; scope?: string }[];
 };
@@ -40,6 +45,8 @@ export function parseLinks(json: string): Link[] {
         mtu: link.mtu ?? 0,
         up: link.flags?.includes('UP') ?? false,
         ...(link.address === undefined ? {} : { mac: link.address }),
+        ...(link.master === undefined ? {} : { master: link.master }),
+        ...(link.linkinfo?.info_kind === undefined ? {} : { kind: link.linkinfo.info_kind }),
         ...(data ? { tap: Number.isNaN(user) ? {} : { user } } : {}),
         addresses: (link.addr_info ?? []).map((each) => `${each.local}/${each.prefixlen}`),
       },
@@ -52,7 +59,7 @@ export const listTaps = async (): Promise<Link[]> =>
   parseLinks((await run(['ip', '-j', '-d', 'link', 'show', 'type', 'tun'])).stdout);
 
 /** All devices with their addresses. */
-export const listAddresses = async (): Promise<Link[]> => parseLinks((await run(['ip', '-j', 'address', 'show'])).stdout);
+export const listAddresses = async (): Promise<Link[]> => parseLinks((await run(['ip', '-j', '-d', 'address', 'show'])).stdout);
 
 /** Removes devices by what they are called. */
 export async function deleteLinks(which: (name: string) => boolean): Promise<void> {

@@ -6,7 +6,7 @@
  *
  *   Network ─ validate.ts ─ wish.ts ┐              ┌ ovs/   one bridge croft0, ports by VLAN, anti-spoofing flows
  *   NicPlugger.plug ────────────────┴─ engine.ts ──┼ taps, legs (links.ts, taps.ts), firewall/ (nftables)
- *                                                  └ dhcp/  one dnsmasq per network with DHCP
+ *   Uplink ─ uplinks/ ──────────────┘              └ dhcp/  one dnsmasq per network with DHCP
  *
  * A Network that cannot be is refused in its condition `Ready` with one sentence; what it was before stays in
  * effect. Switch and DHCP daemons outlive croftd and are adopted. Where there is no root or no Open vSwitch the
@@ -19,6 +19,7 @@ import { startController, watching } from '../appliance/reconcile/controller.ts'
 import type { Events } from '../appliance/reconcile/events.ts';
 import { startInformer } from '../appliance/reconcile/informer.ts';
 import { network as networkKind, type Network } from '../appliance/resources/croft-kinds.ts';
+import { uplink as uplinkKind } from '../appliance/resources/uplink.ts';
 import { idLabel, newId } from '../appliance/resources/identity.ts';
 import { setCondition } from '../appliance/resources/meta.ts';
 import { editObject, editStatus } from '../appliance/store/edit.ts';
@@ -31,6 +32,8 @@ import { deleteLinks, listAddresses } from './links.ts';
 import { OvsDriver } from './ovs/driver.ts';
 import { findSwitch } from './ovs/server.ts';
 import { tapPlugger, userPlugger } from './ports.ts';
+import { admitUplinks, carries } from './uplinks/admit.ts';
+import { startUplinks } from './uplinks/controller.ts';
 import { validateNetwork } from './validate.ts';
 import { bridgeName, isLeg, segmentOf, type Segment } from './wish.ts';
 
@@ -148,7 +151,21 @@ function userModeOnly({ store, logger }: NetworkOptions, reason: string): Networ
 
 async function startOn(backend: Backend, { store, events, logger }: NetworkOptions): Promise<NetworkService> {
   const { driver, host } = backend;
-  const engine = new NetworkEngine({ driver, host, logger, onLeases: (name) => controller.enqueue(name) });
+  const engine = new NetworkEngine({
+    driver,
+    host,
+    logger,
+    onLeases: (name) => controller.enqueue(name),
+    onSwitch: () => void lookAtUplinks(),
+  });
+  // Every change of the switch says so; only links that came or went are the uplinks' news.
+  let seen = '';
+  let refreshUplinks = (): void => {};
+  async function lookAtUplinks(): Promise<void> {
+    const members = JSON.stringify([...(await engine.members())]);
+    if (members !== seen) refreshUplinks();
+    seen = members;
+  }
   await engine.start();
   await ensureDefaultNetwork(store, await backend.occupied());
   const informer = startInformer(store, networkKind, { logger });
@@ -167,15 +184,11 @@ async function startOn(backend: Backend, { store, events, logger }: NetworkOptio
         network.metadata.labels = { [idLabel]: newId(), ...network.metadata.labels };
       });
     }
-    const { items } = await store.list(networkKind);
-    const { segments, refused } = admit(items, (each) => engine.segment(each));
-    engine.setSegments(segments);
-    let problem = refused.get(name);
+    const { refused, failure } = await bring();
+    let problem = refused.networks.get(name);
     let reason = 'Invalid';
-    try {
-      await engine.converge();
-    } catch (error) {
-      problem ??= messageOf(error);
+    if (failure !== undefined) {
+      problem ??= failure;
       reason = 'SwitchFailed';
     }
     if (!found) return;
@@ -186,11 +199,54 @@ async function startOn(backend: Backend, { store, events, logger }: NetworkOptio
     await report(found, problem, reason);
   }
 
+  /** Brings the box to all that is wished now: networks and uplinks are one wish, of one switch. */
+  async function bring() {
+    const [networks, wishedUplinks, nics] = await Promise.all([store.list(networkKind), store.list(uplinkKind), host.listNics()]);
+    const held = new Map([...(await engine.members())].map(([uplink, members]) => [uplink, members.map(({ name }) => name)]));
+    const before = JSON.stringify(engine.uplinks);
+    const { uplinks: valid, refused: refusedUplinks } = admitUplinks(wishedUplinks.items, nics, engine.uplinks, held);
+    const { segments, refused } = admit(networks.items, (each) => engine.segment(each));
+    engine.setUplinks(valid);
+    engine.setSegments(segments);
+    const failure = await engine.converge().then(
+      () => undefined,
+      (error: unknown) => messageOf(error),
+    );
+    // Which of them leave the box is told by each network.
+    if (JSON.stringify(valid) !== before) for (const { metadata } of networks.items) controller.enqueue(metadata.name);
+    return { refused: { networks: refused, uplinks: refusedUplinks }, failure };
+  }
+
+  const uplinks = startUplinks({
+    store,
+    events,
+    logger,
+    nics: () => host.listNics(),
+    membersOf: async (name) => (await engine.members()).get(name) ?? [],
+    bring: async (name) => {
+      const { refused, failure } = await bring();
+      const wrong = refused.uplinks.get(name);
+      if (wrong !== undefined) return { reason: 'Invalid', message: wrong };
+      return failure === undefined ? undefined : { reason: 'SwitchFailed', message: failure };
+    },
+  });
+
+  refreshUplinks = () => uplinks.refresh();
+
   async function report(before: Network, problem: string | undefined, reason: string): Promise<void> {
     const { name } = before.metadata;
     await editStatus(store, networkKind, { name }, (network) => {
       markReady(network, problem, reason);
-      network.status = { ...network.status, leases: engine.leasesOf(name).map((lease) => ({ ...lease })) };
+      const { uplink: _before, ...rest } = network.status ?? {};
+      const { spec } = network;
+      const out = spec.isolated
+        ? undefined
+        : engine.uplinks.find((each) => (spec.trunk ?? [spec.vlan]).some((vlan) => carries(each, vlan)))?.name;
+      network.status = {
+        ...rest,
+        ...(out === undefined ? {} : { uplink: out }),
+        leases: engine.leasesOf(name).map((lease) => ({ ...lease })),
+      };
     });
     const known = before.status?.conditions?.find((condition) => condition.type === 'Ready');
     if (problem !== undefined && known?.message !== problem) {
@@ -208,8 +264,10 @@ async function startOn(backend: Backend, { store, events, logger }: NetworkOptio
 
   // Who gets the plugger can use it at once: the networks of the store are up, or say why not.
   await controller.idle();
+  await uplinks.idle();
 
   const release = async () => {
+    await uplinks.stop();
     await controller.stop();
     await informer.stop();
     engine.close();
@@ -218,7 +276,10 @@ async function startOn(backend: Backend, { store, events, logger }: NetworkOptio
     plugger: tapPlugger(engine),
     components: () => [backend.component()],
     reap: (keep) => engine.reap(keep),
-    idle: () => controller.idle(),
+    idle: async () => {
+      await uplinks.idle();
+      await controller.idle();
+    },
     close: async () => {
       await release();
       await backend.release();

@@ -6,6 +6,7 @@ import type { DhcpService } from './dhcp/service.ts';
 import type { ObservedPort, ObservedSwitch, SwitchDriver, WishedPort, WishedSwitch } from './driver.ts';
 import type { FirewallLeg } from './firewall/rules.ts';
 import type { NetworkHost } from './host.ts';
+import type { Nic } from './uplinks/admit.ts';
 import { isOurTap } from './taps.ts';
 
 export class SimSwitchDriver implements SwitchDriver {
@@ -34,6 +35,7 @@ export class SimSwitchDriver implements SwitchDriver {
         ofport: index + 1,
         ...(port.allowed ? { allowed: port.allowed } : {}),
         ...(vlan === undefined ? {} : { vlan }),
+        ...(port.members ? { members: port.members.map((member) => ({ name: member, up: true })) } : {}),
         ...(port.trunks ? { trunks: port.trunks.toSorted((a, b) => a - b) } : {}),
       };
     });
@@ -97,13 +99,25 @@ class SimDhcp implements DhcpService {
   }
 }
 
-export type SimHost = NetworkHost & { taps: Map<string, { user: number | undefined; up: boolean }>; firewall: FirewallLeg[] };
+export type SimHost = NetworkHost & {
+  taps: Map<string, { user: number | undefined; up: boolean }>;
+  firewall: FirewallLeg[];
+  nics: Nic[];
+  prepared: string[];
+};
 
 export function simHost(): SimHost {
   const servers = new Map<string, SimDhcp>();
   const host: SimHost = {
     taps: new Map(),
     firewall: [],
+    nics: [
+      { name: 'lo', up: true, mtu: 65_536, addresses: ['127.0.0.1/8'] },
+      { name: 'eth0', up: true, mtu: 1500, addresses: ['192.0.2.10/24'] },
+      { name: 'eth1', up: true, mtu: 1500, addresses: [] },
+      { name: 'eth2', up: true, mtu: 1500, addresses: [] },
+    ],
+    prepared: [],
     ensureTap: async ({ name, user, up }) => void host.taps.set(name, { user, up }),
     deleteTaps: async (names) => {
       for (const name of names) host.taps.delete(name);
@@ -112,6 +126,10 @@ export function simHost(): SimHost {
     ensureLegs: async (legs) => new Map(legs.map((leg, index) => [leg.name, index + 1])),
     applyFirewall: async (legs) => {
       host.firewall = [...legs];
+    },
+    listNics: async () => structuredClone(host.nics),
+    prepareNics: async (wishes) => {
+      host.prepared = wishes.map(({ name }) => name);
     },
     enableForwarding: async () => {},
     dhcp: (networkId, onLeases) => {

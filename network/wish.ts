@@ -5,6 +5,7 @@
 import type { Network } from '../appliance/resources/croft-kinds.ts';
 import { idLabel, shortId, tapName } from '../appliance/resources/identity.ts';
 import type { NicWish, ObservedPort, WishedPort, WishedSwitch } from './driver.ts';
+import { uplinkPortName, type UplinkWish } from './uplinks/admit.ts';
 import { macFor, parseCidr, type Cidr } from './ip.ts';
 
 /** A Network that passed validation, in the form that ports are made of. */
@@ -70,14 +71,37 @@ const nicPort = (nic: PluggedPort, segment: Segment): WishedPort => ({
   owner: { vmId: nic.vmId, nic: nic.nic, network: nic.network },
 });
 
+function uplinkPort(uplink: UplinkWish, segments: Iterable<Segment>): WishedPort {
+  const isolated = [...segments].flatMap((segment) => (segment.isolated && segment.vlan !== undefined ? [segment.vlan] : []));
+  const { access, vlans, native } = uplink;
+  const trunks =
+    vlans && [...new Set([...vlans, ...(native === undefined ? [] : [native])])].filter((id) => !isolated.includes(id));
+  return {
+    name: uplinkPortName(uplink.id),
+    type: 'system',
+    members: uplink.interfaces,
+    ...(uplink.interfaces.length > 1 || uplink.mode === 'lacp' ? { bond: uplink.mode ?? 'active-backup' } : {}),
+    ...(access === undefined ? {} : { vlan: access }),
+    ...(trunks ? { trunks } : {}),
+    ...(native === undefined ? {} : { native }),
+    ...(access === undefined && !trunks && isolated.length > 0 ? { except: isolated } : {}),
+    owner: { uplink: uplink.name },
+  };
+}
+
 /** NICs of a network that is not there (any more) have no port: they are on no segment. */
-export function wishedSwitch(segments: ReadonlyMap<string, Segment>, nics: Iterable<PluggedPort>): WishedSwitch {
+export function wishedSwitch(
+  segments: ReadonlyMap<string, Segment>,
+  nics: Iterable<PluggedPort>,
+  uplinks: readonly UplinkWish[] = [],
+): WishedSwitch {
   const legs = [...segments.values()].filter((segment) => segment.cidr).map(legPort);
   const ports = [...nics].flatMap((nic) => {
     const segment = segments.get(nic.network);
     return segment ? [nicPort(nic, segment)] : [];
   });
-  return { bridge: bridgeName, ports: [...legs, ...ports].toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
+  const out = uplinks.map((uplink) => uplinkPort(uplink, segments.values()));
+  return { bridge: bridgeName, ports: [...legs, ...ports, ...out].toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
 }
 
 /** What a port of ours says about the NIC it was made for: how NICs are known again after a restart of croftd. */

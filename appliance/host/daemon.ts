@@ -105,7 +105,9 @@ export class Daemon {
       const adopted = (await this.#adopt()) && (await this.#serves());
       if (!adopted) await this.#launchServing();
       this.#supervising = true;
-      this.#watch();
+      // It may have ended since it was looked at, when nobody supervised it.
+      if (this.#process) this.#watch();
+      else this.#retryLater();
       this.#options.onUp?.(adopted ? 'adopted' : 'started');
     });
   }

@@ -3,10 +3,15 @@
  * uninstalling puts the machine back as it was. Kept in `<data>/host-changes.json`; the first value found wins.
  */
 import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
+import { run } from './exec.ts';
 import { writeFileAtomic } from './files.ts';
 
-/** Keys are `sysctl:<dotted name>` and `mode:<path>`; values are what stood there before (a mode in octal). */
+/**
+ * Keys are `sysctl:<dotted name>`, `mode:<path>` and `link:<device>:<mtu or state>`; values are what stood there before
+ * (a mode in octal).
+ */
 type Changes = Record<string, string>;
 
 const sysctlPath = (name: string): string => `/proc/sys/${name.replaceAll('.', '/')}`;
@@ -14,6 +19,13 @@ const sysctlPath = (name: string): string => `/proc/sys/${name.replaceAll('.', '
 async function putBack(key: string, before: string): Promise<void> {
   const subject = key.slice(key.indexOf(':') + 1);
   if (key.startsWith('mode:')) await chmod(subject, Number.parseInt(before, 8));
+  else if (key.startsWith('link:')) {
+    const [device = '', what] = subject.split(':');
+    // A NIC that was taken out has nothing to be put back to.
+    if (!existsSync(`/proc/sys/net/ipv4/conf/${device}`)) return;
+    await run(['ip', 'link', 'set', 'dev', device, ...(what === 'mtu' ? ['mtu', before] : [before])]);
+  } else if (!existsSync(sysctlPath(subject)))
+    return; // Of a device that is gone.
   else await writeFile(sysctlPath(subject), before);
 }
 
@@ -59,6 +71,20 @@ export class HostChanges {
     if ((before & bits) === bits) return;
     await this.record(`mode:${path}`, before.toString(8));
     await chmod(path, before | bits);
+  }
+
+  /** Puts some back and forgets them. @throws CroftError, an error of the file system: when one cannot be put back */
+  restore(which: (key: string) => boolean): Promise<void> {
+    const result = this.#tail.then(async () => {
+      const changes = await this.list();
+      const gone = Object.entries(changes).filter(([key]) => which(key));
+      if (gone.length === 0) return;
+      for (const [key, before] of gone) await putBack(key, before);
+      const left = Object.fromEntries(Object.entries(changes).filter(([key]) => !which(key)));
+      await writeFileAtomic(this.#file, `${JSON.stringify(left, undefined, 2)}\n`);
+    });
+    this.#tail = result.catch(() => undefined); // The caller gets the failure; the queue only needs the order.
+    return result;
   }
 
   /** Puts everything back and forgets it. @returns what could not be put back, in words */

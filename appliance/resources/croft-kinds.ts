@@ -31,6 +31,8 @@ export const network = defineKind({
   ),
   status: Type.Object({
     conditions: Type.Optional(Type.Array(Condition)),
+    /** Name of the Uplink that carries it. */
+    uplink: Type.Optional(Type.String()),
     leases: Type.Optional(
       Type.Array(
         Type.Object({

@@ -4,6 +4,7 @@ import { secret } from './core-kinds.ts';
 import { image, network, node, storagePool, token, user } from './croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './data-volume.ts';
 import type { Kind } from './kind.ts';
+import { uplink } from './uplink.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './virtual-machine.ts';
 
@@ -17,6 +18,7 @@ export const kinds = [
   virtualMachineClone,
   secret,
   network,
+  uplink,
   image,
   storagePool,
   user,

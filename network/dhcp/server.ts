@@ -2,8 +2,9 @@
  * DHCP and DNS of one network: one dnsmasq on the box's leg, supervised, unprivileged after its start.
  *
  * Beside reservations every plugged NIC has a `dhcp-host` file of its own, named after its tap: the record of
- * which address it was given, read back after a restart. Leases are watched in the directory (dnsmasq rewrites
- * its lease file in place).
+ * which address it was given, read back after a restart. Leases are watched in the directory: dnsmasq rewrites
+ * its lease file in place, so a read may meet it empty. Reads therefore never overlap, the last one begins after
+ * the last event, and a slow look makes up for an event that never came.
  */
 import { chownSync, existsSync, mkdirSync, watch, type FSWatcher } from 'node:fs';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -12,6 +13,7 @@ import { messageOf } from '../../appliance/errors.ts';
 import { Daemon } from '../../appliance/host/daemon.ts';
 import { writeFileAtomic } from '../../appliance/host/files.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
+import { coalesce } from '../coalesce.ts';
 import type { Reservation } from './addresses.ts';
 import { dnsmasqConfig, type DhcpNetwork } from './config.ts';
 import type { DhcpService } from './service.ts';
@@ -48,6 +50,8 @@ export type DhcpServerOptions = {
 };
 
 const reservedPrefix = 'reserved-';
+/** ms between looks at the lease file that no event asked for. */
+const lookInterval = 5_000;
 
 export class DhcpServer implements DhcpService {
   readonly #directory: string;
@@ -57,6 +61,7 @@ export class DhcpServer implements DhcpService {
   #user: DhcpUser = { name: 'root', uid: 0, gid: 0 };
   #daemon: Daemon | undefined;
   #watcher: FSWatcher | undefined;
+  #looks: NodeJS.Timeout | undefined;
   #leases: Lease[] = [];
   /** MAC addresses with a reservation. */
   #reserved = new Set<string>();
@@ -98,9 +103,8 @@ export class DhcpServer implements DhcpService {
       const [mac, address] = (await readFile(join(this.#hosts, file), 'utf8')).trim().split(',');
       if (mac && address) this.#assigned.set(file, { mac, address });
     }
+    this.#follow();
     await this.#readLeases();
-    this.#watcher ??= watch(this.#leaseDirectory, () => void this.#readLeases().then(this.#options.onLeases));
-    this.#watcher.on('error', (error) => this.#options.logger.warn({ error: messageOf(error) }, 'leases are not watched'));
   }
 
   /**
@@ -116,14 +120,17 @@ export class DhcpServer implements DhcpService {
       user: this.#user.name,
     });
     const file = join(this.#directory, 'dnsmasq.conf');
+    const pidFile = join(this.#options.runDirectory, 'dnsmasq.pid');
     const spec = {
       name: 'dnsmasq',
       directory: this.#options.runDirectory,
-      argv: ['dnsmasq', '--keep-in-foreground', `--conf-file=${file}`, '--pid-file='] as const,
+      argv: ['dnsmasq', '--keep-in-foreground', `--conf-file=${file}`, `--pid-file=${pidFile}`] as const,
       fingerprint: `${legIndex}\n${config}`,
     };
     await writeFileAtomic(file, config, 0o644);
-    this.#daemon ??= new Daemon(spec, { logger: this.#options.logger });
+    // dnsmasq writes it once its sockets are bound and its files read; before that it may still give up.
+    const ready = async () => Number(await readFile(pidFile, 'utf8').catch(() => '')) === this.#daemon?.pid;
+    this.#daemon ??= new Daemon(spec, { logger: this.#options.logger, ready });
     await this.#daemon.respec(spec);
   }
 
@@ -146,8 +153,7 @@ export class DhcpServer implements DhcpService {
   }
 
   async stop(): Promise<void> {
-    this.#watcher?.close();
-    this.#watcher = undefined;
+    this.#unfollow();
     const daemon =
       this.#daemon ?? new Daemon({ name: 'dnsmasq', directory: this.#options.runDirectory, argv: ['dnsmasq'] }, this.#options);
     await daemon.stop();
@@ -156,8 +162,7 @@ export class DhcpServer implements DhcpService {
 
   /** Lets go of it; dnsmasq runs on. */
   release(): void {
-    this.#watcher?.close();
-    this.#watcher = undefined;
+    this.#unfollow();
     this.#daemon?.release();
   }
 
@@ -206,10 +211,37 @@ export class DhcpServer implements DhcpService {
     }
   }
 
-  async #readLeases(): Promise<void> {
-    const text = await readFile(join(this.#leaseDirectory, 'dnsmasq.leases'), 'utf8').catch(() => '');
-    this.#leases = parseLeases(text);
+  /** Before the first read: a lease given in between would be missed. */
+  #follow(): void {
+    if (this.#looks) return;
+    const look = () => void this.#readLeases().then((changed) => changed && this.#options.onLeases());
+    this.#looks = setInterval(look, lookInterval);
+    this.#looks.unref();
+    const unwatched = (error: unknown) =>
+      this.#options.logger.warn({ error: messageOf(error), everyMs: lookInterval }, 'leases are only looked at now and then');
+    try {
+      this.#watcher = watch(this.#leaseDirectory, look);
+      this.#watcher.on('error', unwatched);
+    } catch (error) {
+      unwatched(error); // The machine's inotify instances are used up: the looks find them too.
+    }
   }
+
+  #unfollow(): void {
+    clearInterval(this.#looks);
+    this.#looks = undefined;
+    this.#watcher?.close();
+    this.#watcher = undefined;
+  }
+
+  /** Resolves with whether there was anything new. */
+  readonly #readLeases = coalesce(async (): Promise<boolean> => {
+    const file = join(this.#leaseDirectory, 'dnsmasq.leases');
+    const text = await readFile(file, 'utf8').catch(() => ''); // None yet: no leases.
+    const before = JSON.stringify(this.#leases);
+    this.#leases = parseLeases(text);
+    return JSON.stringify(this.#leases) !== before;
+  });
 }
 
 const lineOf = ({ mac, address }: Reservation): string => `${mac.toLowerCase()},${address}\n`;

@@ -11,12 +11,12 @@ import { join } from 'node:path';
 import { messageOf } from '../../appliance/errors.ts';
 import { run } from '../../appliance/host/exec.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
-import type { ObservedPort, ObservedSwitch, SwitchDriver, WishedSwitch } from '../driver.ts';
+import type { ObservedMember, ObservedPort, ObservedSwitch, SwitchDriver, WishedSwitch } from '../driver.ts';
 import { flowsOf, type FlowPort } from './flows.ts';
 import { allowedOf, isOurs, ownerOf } from './marks.ts';
 import { OvsdbClient, type Operation } from './ovsdb.ts';
 import { planRemoval, planSwitch } from './plan.ts';
-import { monitoredColumns, readSwitch, type BridgeRow, type SwitchRows } from './rows.ts';
+import { monitoredColumns, readSwitch, type BridgeRow, type InterfaceRow, type SwitchRows } from './rows.ts';
 import type { SwitchServer } from './server.ts';
 
 /** A notice to listeners waits this long (ms), so that a burst of updates is one. */
@@ -90,6 +90,7 @@ export class OvsDriver implements SwitchDriver {
           ...(allowed ? { allowed } : {}),
           ...(port.tag === undefined ? {} : { vlan: port.tag }),
           ...(port.trunks.length === 0 ? {} : { trunks: port.trunks.toSorted((a, b) => a - b) }),
+          ...(port.marks['croft-uplink'] === undefined ? {} : { members: port.interfaces.map(memberOf) }),
           ...(device?.error === undefined ? {} : { error: device.error }),
           ...(device?.ofport === undefined ? {} : { ofport: device.ofport }),
         };
@@ -155,6 +156,13 @@ export class OvsDriver implements SwitchDriver {
     }, settle);
   }
 }
+
+const memberOf = ({ name, linkUp, lacpCurrent, error }: InterfaceRow): ObservedMember => ({
+  name,
+  up: linkUp,
+  ...(lacpCurrent === undefined ? {} : { negotiated: lacpCurrent }),
+  ...(error === undefined ? {} : { error }),
+});
 
 /** Filters of our ports; ports of others on our bridge pass unfiltered. The bridge's own port is LOCAL. */
 const flowPorts = (bridge: BridgeRow): FlowPort[] =>

@@ -5,8 +5,8 @@ import type { Atom, Row, Value } from './ovsdb.ts';
 export const monitoredColumns = {
   Open_vSwitch: ['bridges', 'cur_cfg', 'next_cfg', 'ovs_version'],
   Bridge: ['name', 'ports', 'datapath_type', 'fail_mode', 'external_ids'],
-  Port: ['name', 'interfaces', 'tag', 'trunks', 'external_ids'],
-  Interface: ['name', 'type', 'ofport', 'error', 'mac', 'mtu_request'],
+  Port: ['name', 'interfaces', 'tag', 'trunks', 'external_ids', 'vlan_mode', 'bond_mode', 'lacp', 'other_config'],
+  Interface: ['name', 'type', 'ofport', 'error', 'mac', 'mtu_request', 'link_state', 'lacp_current'],
 };
 
 export type InterfaceRow = {
@@ -17,6 +17,8 @@ export type InterfaceRow = {
   error?: string;
   mac?: string;
   mtu?: number;
+  linkUp: boolean;
+  lacpCurrent?: boolean;
 };
 export type PortRow = {
   uuid: string;
@@ -24,6 +26,10 @@ export type PortRow = {
   tag?: number;
   trunks: number[];
   marks: Record<string, string>;
+  vlanMode?: string;
+  bondMode?: string;
+  lacp?: string;
+  otherConfig: Record<string, string>;
   interfaces: InterfaceRow[];
 };
 export type BridgeRow = {
@@ -92,6 +98,7 @@ function readPort(tables: Tables, uuid: string): PortRow[] {
   const row = tables('Port').get(uuid);
   if (!row) return [];
   const tag = readNumber(row.tag);
+  const [vlanMode, bondMode, lacp] = [readText(row.vlan_mode), readText(row.bond_mode), readText(row.lacp)];
   return [
     {
       uuid,
@@ -99,6 +106,10 @@ function readPort(tables: Tables, uuid: string): PortRow[] {
       ...(tag === undefined ? {} : { tag }),
       trunks: readSet(row.trunks) as number[],
       marks: readMap(row.external_ids),
+      ...(vlanMode === undefined ? {} : { vlanMode }),
+      ...(bondMode === undefined ? {} : { bondMode }),
+      ...(lacp === undefined ? {} : { lacp }),
+      otherConfig: readMap(row.other_config),
       interfaces: readUuids(row.interfaces).flatMap((each) => readInterface(tables, each)),
     },
   ];
@@ -107,6 +118,7 @@ function readPort(tables: Tables, uuid: string): PortRow[] {
 function readInterface(tables: Tables, uuid: string): InterfaceRow[] {
   const row = tables('Interface').get(uuid);
   if (!row) return [];
+  const lacpCurrent = readSet(row.lacp_current)[0] as boolean | undefined;
   const [ofport, error, mac, mtu] = [readNumber(row.ofport), readText(row.error), readText(row.mac), readNumber(row.mtu_request)];
   return [
     {
@@ -118,6 +130,8 @@ function readInterface(tables: Tables, uuid: string): InterfaceRow[] {
       ...(error === undefined ? {} : { error }),
       ...(mac === undefined ? {} : { mac }),
       ...(mtu === undefined ? {} : { mtu }),
+      linkUp: readText(row.link_state) === 'up',
+      ...(lacpCurrent === undefined ? {} : { lacpCurrent }),
     },
   ];
 }

@@ -71,7 +71,7 @@ describe('requests out of the hat', () => {
     fc.double(),
   );
   const fields = fc.constantFrom(
-    ...'name image size cpus memory disks nics network firmware runStrategy start labels source vlan trunk address dhcp nat driver role password token user kind apiVersion metadata spec volume ttlSeconds expiresAt force __proto__ constructor'.split(
+    ...'name image size cpus memory disks nics network firmware runStrategy start labels source vlan trunk interfaces access native confirmWithin address dhcp nat driver role password token user kind apiVersion metadata spec volume ttlSeconds expiresAt force __proto__ constructor'.split(
       ' ',
     ),
   );

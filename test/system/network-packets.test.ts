@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isAlive } from '../../appliance/host/process-info.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
 import { newId, tapName } from '../../appliance/resources/identity.ts';
-import { findDhcpUser } from '../../network/dhcp/server.ts';
+import { DhcpServer, findDhcpUser } from '../../network/dhcp/server.ts';
 import { NetworkEngine } from '../../network/engine.ts';
 import { createNetworkHost, type NetworkHost } from '../../network/host.ts';
 import { parseCidr } from '../../network/ip.ts';
@@ -136,6 +136,23 @@ describe.runIf(inside)('inside', () => {
     expect(
       await guest('a').attempt(['busybox', 'udhcpc', '-i', 'eth0', '-n', '-q', '-f', '-t', '2', '-T', '1', '-s', '/bin/true']),
     ).toBeUndefined();
+  });
+
+  it('says so when dnsmasq gives up right after its start', async () => {
+    const broken = new DhcpServer({
+      directory: join(directory, 'broken'),
+      runDirectory: join(directory, 'run', 'broken'),
+      user: { name: 'no-such-user', uid: 0, gid: 0 },
+      logger,
+      onLeases: () => {},
+    });
+    await broken.load();
+    const network = { name: 'broken', leg: 'lo', cidr: cidr('10.45.0.1/24'), nat: false };
+    await expect(broken.ensure(network, [], 1)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('no-such-user'),
+    });
+    await broken.remove();
   });
 
   it('takes a NAT network out to the world, and no network to another', async () => {

@@ -15,6 +15,7 @@ const collections: Record<string, string> = {
   image: '/v1/images',
   volume: '/v1/volumes',
   network: '/v1/networks',
+  uplink: '/v1/uplinks',
   pool: '/v1/pools',
   user: '/v1/users',
   token: '/v1/tokens',

@@ -12,6 +12,10 @@ export const entries: Record<string, Entry> = {
   volume: { summary: 'volumes: the disks of VMs', load: async () => (await import('./nouns/volume.ts')).register },
   snapshot: { summary: 'snapshots of VMs', load: async () => (await import('./nouns/snapshot.ts')).register },
   network: { summary: 'networks that NICs are on', load: async () => (await import('./nouns/network.ts')).register },
+  uplink: {
+    summary: 'NICs and bonds that VLANs leave the box by',
+    load: async () => (await import('./nouns/uplink.ts')).register,
+  },
   pool: { summary: 'storage pools', load: async () => (await import('./nouns/pool.ts')).register },
   disk: { summary: 'disks that replicated pools are made of', load: async () => (await import('./nouns/disk.ts')).register },
   instancetype: { summary: 'named sizes of VMs', load: async () => (await import('./nouns/instancetype.ts')).register },

@@ -50,6 +50,7 @@ export type Client = {
   readonly images: Collection<api.Image, api.ImageCreate>;
   readonly volumes: Collection<api.Volume, api.VolumeCreate>;
   readonly networks: Collection<api.Network, api.NetworkCreate>;
+  readonly uplinks: Collection<api.Uplink, api.UplinkCreate>;
   readonly pools: Collection<api.Pool, api.PoolCreate>;
   readonly users: Collection<api.User, api.UserCreate>;
   readonly tokens: Collection<api.Token, api.TokenCreate>;
@@ -143,6 +144,7 @@ export function createClient(options: ClientOptions = {}): Client {
     images: collection('/v1/images'),
     volumes: collection('/v1/volumes'),
     networks: collection('/v1/networks'),
+    uplinks: collection('/v1/uplinks'),
     pools: collection('/v1/pools'),
     users: collection('/v1/users'),
     tokens: collection('/v1/tokens'),

@@ -4,6 +4,7 @@ import type * as disks from '../schemas/disks.ts';
 import type * as history from '../schemas/history.ts';
 import type * as objects from '../schemas/objects.ts';
 import type * as snapshots from '../schemas/snapshots.ts';
+import type * as uplinks from '../schemas/uplinks.ts';
 import type * as vm from '../schemas/vm.ts';
 
 export type { DiskWish, NicWish, Vm, VmCreate, VmPatch } from '../schemas/vm.ts';
@@ -13,6 +14,8 @@ export type Volume = Static<typeof objects.Volume>;
 export type VolumeCreate = Static<typeof objects.VolumeCreate>;
 export type Network = Static<typeof objects.Network>;
 export type NetworkCreate = Static<typeof objects.NetworkCreate>;
+export type Uplink = Static<typeof uplinks.Uplink>;
+export type UplinkCreate = Static<typeof uplinks.UplinkCreate>;
 export type Pool = Static<typeof objects.Pool>;
 export type PoolCreate = Static<typeof objects.PoolCreate>;
 export type Disk = Static<typeof disks.Disk>;

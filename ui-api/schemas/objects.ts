@@ -4,8 +4,8 @@ import { Role } from '../../appliance/resources/croft-kinds.ts';
 import { Bytes, ConditionOut, Labels, Name, ObjectOut, Size, strict, Time } from './common.ts';
 import { DiskWish, PoolHealth } from './disks.ts';
 
-const labels = { labels: Type.Optional(Labels) };
-const LabelsPatch = Type.Optional(
+export const labels = { labels: Type.Optional(Labels) };
+export const LabelsPatch = Type.Optional(
   Type.Record(Type.String({ maxLength: 316 }), Type.Union([Type.String({ maxLength: 63 }), Type.Null()])),
 );
 
@@ -96,6 +96,7 @@ export const Network = Type.Object({
   ...networkFields,
   state: Type.String({ description: 'ready, pending or failed' }),
   reason: Type.Optional(Type.String()),
+  uplink: Type.Optional(Type.String({ description: 'the uplink it leaves the box by; absent: it stays inside' })),
   leases: Type.Array(
     Type.Object({
       mac: Type.String(),

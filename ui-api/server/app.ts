@@ -46,6 +46,7 @@ import { snapshotRoutes } from './routes/snapshots.ts';
 import { systemRoutes } from './routes/system.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { uplinkRoutes } from './routes/uplinks.ts';
 import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
 import { vmDeviceRoutes } from './routes/vm-devices.ts';
@@ -126,6 +127,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   imageRoutes(scope);
   volumeRoutes(scope);
   networkRoutes(scope);
+  uplinkRoutes(scope);
   poolRoutes(scope);
   diskRoutes(scope);
   userRoutes(scope, context);

@@ -13,6 +13,7 @@ const words: Record<string, string> = {
   VirtualMachineSnapshot: 'snapshot',
   Image: 'image',
   Network: 'network',
+  Uplink: 'uplink',
   StoragePool: 'pool',
   PersistentVolumeClaim: 'volume',
   User: 'user',

@@ -16,6 +16,7 @@ import { image, network, node, storagePool, user } from '../../appliance/resourc
 import { dataVolume, persistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
 import { idLabel } from '../../appliance/resources/identity.ts';
 import type { Kind } from '../../appliance/resources/kind.ts';
+import { uplink } from '../../appliance/resources/uplink.ts';
 import { virtualMachineSnapshot } from '../../appliance/resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from '../../appliance/resources/virtual-machine.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
@@ -38,6 +39,7 @@ const watched: readonly { kind: Kind; event: string }[] = [
   { kind: virtualMachineSnapshot, event: 'snapshot' },
   { kind: image, event: 'image' },
   { kind: network, event: 'network' },
+  { kind: uplink, event: 'uplink' },
   { kind: dataVolume, event: 'volume' },
   { kind: persistentVolumeClaim, event: 'volume' },
   { kind: storagePool, event: 'pool' },

@@ -122,4 +122,67 @@ describe('NetworkEngine', () => {
     for (let time = 0; time < 2; time++) await engine.unplugAll(vmId);
     expect(host.taps.size).toBe(0);
   });
+
+  it('has one DHCP server for a network, however many ask for it at once', async () => {
+    const host = simHost();
+    const made: string[] = [];
+    const slow = {
+      ...host,
+      dhcp: (id: string, onLeases: () => void) => {
+        made.push(id);
+        const server = host.dhcp(id, onLeases);
+        const load = server.load.bind(server);
+        server.load = async () => {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          await load();
+        };
+        return server;
+      },
+    };
+    const engine = new NetworkEngine({ driver: new SimSwitchDriver(), host: slow, logger: silentLogger() });
+    await engine.start();
+    engine.setSegments([lan]);
+    const converged = engine.converge();
+    const macs = ['52:54:00:00:00:01', '52:54:00:00:00:02'];
+    await Promise.all(
+      macs.map((mac) => engine.plug({ vmId: newId(), index: 0, nic: 'net', mac, network: 'lan', uid: undefined, linkUp: true })),
+    );
+    await converged;
+    expect(made).toEqual([lan.id]);
+    expect(new Set(macs.map((mac) => engine.addressesOf(mac)[0])).size).toBe(2);
+  });
+
+  it('keeps the addresses of a network that was made while the box was being brought to its wish', async () => {
+    const { host, engine, plug } = await setUp();
+    const other = segment('other', { cidr: parseCidr('10.44.0.1/24') as NonNullable<Segment['cidr']>, dhcp: true });
+    const vmId = newId();
+    const listDhcp = host.listDhcp;
+    let plugged: Promise<unknown> | undefined;
+    host.listDhcp = async () => {
+      // The last thing a converge looks at, with what it began from already old.
+      host.listDhcp = listDhcp;
+      engine.setSegments([lan, v20, other]);
+      plugged = plug(vmId, 'other');
+      await plugged;
+      return listDhcp();
+    };
+    await engine.converge();
+    await plugged;
+    expect(engine.addressesOf(`52:54:00:00:00:${vmId.slice(-2)}`)).toHaveLength(1);
+  });
+
+  it('puts a port on the switch only once its tap is there', async () => {
+    const { driver, host, engine, plug } = await setUp();
+    const vmId = newId();
+    const ensureTap = host.ensureTap;
+    let early: boolean | undefined;
+    host.ensureTap = async (wish) => {
+      await engine.converge();
+      early = driver.ports.has(wish.name);
+      await ensureTap(wish);
+    };
+    await plug(vmId, 'v20');
+    expect(early).toBe(false);
+    expect(driver.ports.has(tapName(vmId, 0))).toBe(true);
+  });
 });

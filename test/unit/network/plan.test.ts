@@ -24,7 +24,8 @@ const portRow = (more: Partial<PortRow> = {}): PortRow => ({
   tag: 20,
   trunks: [],
   marks: tapMarks,
-  interfaces: [{ uuid: 'i-1', name: tap.name, type: '', ofport: 1 }],
+  interfaces: [{ uuid: 'i-1', name: tap.name, type: '', ofport: 1, linkUp: true }],
+  otherConfig: {},
   ...more,
 });
 const rows = (...ports: PortRow[]): SwitchRows => {
@@ -51,14 +52,14 @@ describe('planSwitch', () => {
         op: 'insert',
         table: 'Interface',
         row: { name: tap.name, type: '', mac: ['set', []], mtu_request: ['set', []] },
-        'uuid-name': 'interface0',
+        'uuid-name': 'interface0_0',
       },
       {
         op: 'insert',
         table: 'Port',
         row: {
           name: tap.name,
-          interfaces: ['named-uuid', 'interface0'],
+          interfaces: ['set', [['named-uuid', 'interface0_0']]],
           tag: ['set', [20]],
           trunks: ['set', []],
           external_ids: [
@@ -151,7 +152,7 @@ describe('planSwitch', () => {
       name: 'cn1',
       tag: 77,
       marks: { croft: 'port', 'croft-group': 'g' },
-      interfaces: [{ uuid: 'i', name: 'cn1', type: 'internal' }],
+      interfaces: [{ uuid: 'i', name: 'cn1', type: 'internal', linkUp: true }],
     });
     expect(planSwitch(rows(kept), wish(isolated), 'netdev')).toEqual([]);
   });

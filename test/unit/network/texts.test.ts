@@ -140,6 +140,7 @@ describe('links', () => {
         mtu: 1400,
         up: true,
         mac: '26:79:47:4c:6f:9a',
+        kind: 'tun',
         tap: { user: 1_900_000_001 },
         addresses: [],
       },

@@ -83,9 +83,23 @@ export const networkColumns: Column<api.Network>[] = [
   of('nat', (network) => network.nat, yesNo),
   of('mtu', (network) => network.mtu),
   of('state', (network) => network.state),
+  of('uplink', (network) => network.uplink),
   wide(of('reason', (network) => network.reason)),
   wide(of('leases', (network) => network.leases?.map(({ address, hostname }) => `${address}${hostname ? ` ${hostname}` : ''}`))),
   wide(of('id', (network) => network.id)),
+];
+
+export const uplinkColumns: Column<api.Uplink>[] = [
+  of('name', (uplink) => uplink.name),
+  of('nics', (uplink) => uplink.members?.map(({ name, state }) => (state === 'up' ? name : `${name} (${state})`))),
+  of('mode', (uplink) => uplink.mode ?? (uplink.interfaces.length > 1 ? 'active-backup' : undefined)),
+  of('vlans', (uplink) => (uplink.access === undefined ? (uplink.vlans?.join(',') ?? 'all') : `access ${uplink.access}`)),
+  of('native', (uplink) => uplink.native),
+  of('mtu', (uplink) => uplink.mtu),
+  of('state', (uplink) => uplink.state),
+  of('confirm', (uplink) => uplink.confirmBefore),
+  wide(of('reason', (uplink) => uplink.reason)),
+  wide(of('id', (uplink) => uplink.id)),
 ];
 
 export const poolColumns: Column<api.Pool>[] = [

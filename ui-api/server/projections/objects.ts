@@ -1,6 +1,7 @@
 /** The other kinds → flat objects of `/v1`. Pure. */
 import type { Image, Network, Node, StoragePool, Token, User } from '../../../appliance/resources/croft-kinds.ts';
 import { poolOf, type DataVolume, type PersistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
+import { confirmBefore, type Uplink } from '../../../appliance/resources/uplink.ts';
 import type { VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { wishedDisks } from '../../../appliance/vm/guest-shape.ts';
 import { compact, identityOf, kebab, readiness } from './common.ts';
@@ -26,9 +27,25 @@ export const projectNetwork = (network: Network) =>
     ...identityOf(network),
     ...network.spec,
     ...readiness(network.status?.conditions),
+    uplink: network.status?.uplink,
     leases: network.status?.leases ?? [],
     conditions: network.status?.conditions ?? [],
   });
+
+export const projectUplink = (uplink: Uplink) => {
+  const conditions = uplink.status?.conditions ?? [];
+  const degraded = conditions.find(({ type, status }) => type === 'Degraded' && status === 'True')?.message;
+  return compact({
+    kind: 'uplink' as const,
+    ...identityOf(uplink),
+    ...uplink.spec,
+    reason: degraded,
+    ...readiness(conditions),
+    confirmBefore: uplink.metadata.annotations?.[confirmBefore],
+    members: uplink.status?.members ?? [],
+    conditions,
+  });
+};
 
 export const projectPool = (pool: StoragePool) =>
   compact({

@@ -9,21 +9,24 @@ import { dataVolume, type DataVolume } from '../../../appliance/resources/data-v
 import { idLabel, newId } from '../../../appliance/resources/identity.ts';
 import type { Kind, Of } from '../../../appliance/resources/kind.ts';
 import type { ObjectMeta, Resource } from '../../../appliance/resources/meta.ts';
+import { uplink } from '../../../appliance/resources/uplink.ts';
 import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { ChangeQuery, strict } from '../../schemas/common.ts';
 import { ImageCreate, NetworkCreate, PoolCreate, VolumeCreate } from '../../schemas/objects.ts';
+import { UplinkCreate } from '../../schemas/uplinks.ts';
 import { VmCreate } from '../../schemas/vm.ts';
 import type { Server } from '../context.ts';
 import { defaultProject } from '../lookup.ts';
 import { checkInput } from '../plugins/validation.ts';
 import { patchVm } from '../projections/vm-changes.ts';
-import { projectImage, projectNetwork, projectPool, projectVolume } from '../projections/objects.ts';
+import { projectImage, projectNetwork, projectPool, projectUplink, projectVolume } from '../projections/objects.ts';
 import { viewVm } from '../views.ts';
 import { createImage } from './images.ts';
 import { checkNetworkSpec, createNetwork } from './networks.ts';
 import { createPool } from './pools.ts';
+import { checkUplinkSpec, createUplink } from './uplinks.ts';
 import { createVm } from './vms.ts';
 import { createVolume } from './volumes.ts';
 
@@ -31,7 +34,7 @@ type Json = Record<string, unknown>;
 type Outcome = { kind: string; name: string; project?: string; result: 'created' | 'changed' | 'unchanged' };
 
 /** Kinds a manifest may have: what belongs to people, not what the box derives from it. */
-const manifestKinds: readonly Kind[] = [virtualMachine, network, image, dataVolume, storagePool];
+const manifestKinds: readonly Kind[] = [virtualMachine, network, uplink, image, dataVolume, storagePool];
 
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
@@ -154,6 +157,14 @@ const flatKinds: Record<string, FlatKind> = {
       return found && { view: projectNetwork(found), change: changeSpec(store, network, found, checkNetworkSpec) };
     },
   },
+  uplink: {
+    schema: UplinkCreate,
+    create: createUplink,
+    find: async (store, name) => {
+      const found = await store.get(uplink, name);
+      return found && { view: projectUplink(found), change: changeSpec(store, uplink, found, checkUplinkSpec) };
+    },
+  },
   pool: {
     schema: PoolCreate,
     create: createPool,
@@ -212,6 +223,9 @@ async function applyFlat(store: ResourceStore, document: Json, project: string):
 const requiredOf = (schema: TSchema, view: Json): Json =>
   Object.fromEntries(((schema as { required?: string[] }).required ?? []).map((field) => [field, view[field]]));
 
+/** Kinds that their own routes keep to administrators. */
+const ofAdmin: ReadonlySet<unknown> = new Set(['pool', storagePool.kind, 'uplink', uplink.kind]);
+
 export function applyRoutes(app: Server): void {
   const One = Type.Object({}, { additionalProperties: true });
   app.post('/v1/apply', {
@@ -238,8 +252,9 @@ export function applyRoutes(app: Server): void {
       const project = query.project ?? defaultProject;
       const items: Outcome[] = [];
       for (const document of documents) {
-        const isPool = document.kind === 'pool' || document.kind === storagePool.kind;
-        if (isPool && principal?.role !== 'admin') throw new CroftError('forbidden', 'Pools need the role admin.');
+        if (ofAdmin.has(document.kind) && principal?.role !== 'admin') {
+          throw new CroftError('forbidden', 'Pools and uplinks need the role admin.');
+        }
         const outcome =
           document.apiVersion === undefined ? applyFlat(store, document, project) : applyManifest(store, document, project);
         items.push(await outcome);
