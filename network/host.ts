@@ -9,6 +9,8 @@ import type { DhcpService } from './dhcp/service.ts';
 import { Firewall } from './firewall/apply.ts';
 import type { FirewallLeg } from './firewall/rules.ts';
 import { ipBatch, listAddresses, listTaps, planLegs, type LegWish } from './links.ts';
+import { deletePodLinks, ensurePodLink, listPodLinks } from './pods/link.ts';
+import type { PodLinkShape } from './pods/plan.ts';
 import { deleteTaps, ensureTap, isOurTap, type TapWish } from './taps.ts';
 
 export interface NetworkHost {
@@ -16,6 +18,11 @@ export interface NetworkHost {
   deleteTaps(names: readonly string[]): Promise<void>;
   /** Names of Croft's taps. */
   listTaps(): Promise<string[]>;
+  /** Joins a pod's network namespace to the box; `beforeRemake` runs before an existing link is replaced. */
+  ensurePodLink(shape: PodLinkShape, pid: number, beforeRemake: () => Promise<void>): Promise<void>;
+  deletePodLinks(names: readonly string[]): Promise<void>;
+  /** Names of Croft's pod links, the box's ends. */
+  listPodLinks(): Promise<string[]>;
   /** Gives legs their addresses. @returns interface index of each leg that exists */
   ensureLegs(legs: readonly LegWish[]): Promise<ReadonlyMap<string, number>>;
   applyFirewall(legs: readonly FirewallLeg[]): Promise<void>;
@@ -42,6 +49,9 @@ export async function createNetworkHost(directories: { data: string; run: string
     },
     deleteTaps,
     listTaps: async () => (await listTaps()).map((link) => link.name).filter(isOurTap),
+    ensurePodLink,
+    deletePodLinks,
+    listPodLinks,
     ensureLegs: async (legs) => {
       if (legs.length === 0) return new Map();
       const found = await listAddresses();

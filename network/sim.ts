@@ -6,6 +6,7 @@ import type { DhcpService } from './dhcp/service.ts';
 import type { ObservedPort, ObservedSwitch, SwitchDriver, WishedPort, WishedSwitch } from './driver.ts';
 import type { FirewallLeg } from './firewall/rules.ts';
 import type { NetworkHost } from './host.ts';
+import type { PodLinkShape } from './pods/plan.ts';
 import { isOurTap } from './taps.ts';
 
 export class SimSwitchDriver implements SwitchDriver {
@@ -97,18 +98,32 @@ class SimDhcp implements DhcpService {
   }
 }
 
-export type SimHost = NetworkHost & { taps: Map<string, { user: number | undefined; up: boolean }>; firewall: FirewallLeg[] };
+export type SimHost = NetworkHost & {
+  taps: Map<string, { user: number | undefined; up: boolean }>;
+  firewall: FirewallLeg[];
+  /** Pod links by name, with the process that each leads to. */
+  pods: Map<string, { pid: number; shape: PodLinkShape }>;
+};
 
 export function simHost(): SimHost {
   const servers = new Map<string, SimDhcp>();
   const host: SimHost = {
     taps: new Map(),
     firewall: [],
+    pods: new Map(),
     ensureTap: async ({ name, user, up }) => void host.taps.set(name, { user, up }),
     deleteTaps: async (names) => {
       for (const name of names) host.taps.delete(name);
     },
     listTaps: async () => [...host.taps.keys()].filter(isOurTap),
+    ensurePodLink: async (shape, pid, beforeRemake) => {
+      if (host.pods.get(shape.name)?.pid !== pid) await beforeRemake();
+      host.pods.set(shape.name, { pid, shape });
+    },
+    deletePodLinks: async (names) => {
+      for (const name of names) host.pods.delete(name);
+    },
+    listPodLinks: async () => [...host.pods.keys()],
     ensureLegs: async (legs) => new Map(legs.map((leg, index) => [leg.name, index + 1])),
     applyFirewall: async (legs) => {
       host.firewall = [...legs];
