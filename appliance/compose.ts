@@ -5,7 +5,9 @@
 import { rm } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import type { PodNetworkOptions } from './cluster/pod-network.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
+import { pod, shadowLabel } from './cluster/shadow-pod.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
 import { bootId } from './host/process-info.ts';
 import type { Logger } from './host/logger.ts';
@@ -111,13 +113,17 @@ async function compose(
   const hypervisor = simulated
     ? createSimHypervisor()
     : createQemuHypervisor({ vms: paths.vms, dataDir: config.data, accel: config.accel as 'auto' | 'kvm' | 'tcg', logger });
-  const placement = inCluster ? createShadowPodPlacement(store, thisNodeName(), logger) : soloPlacement;
+  const pods = inCluster ? startInformer(store, pod, { labelSelector: `${shadowLabel}=true`, logger }) : undefined;
+  stack.push('pods', async () => pods?.stop());
+  const placement = pods ? createShadowPodPlacement(store, pods, thisNodeName()) : soloPlacement;
   const vms = await startVmService({ config, store, box, informers, networks, storage, hypervisor, placement, logger });
   stack.push('vms', () => vms.stop());
 
   const api = await startApi({ config, store, box, port: vms.port, logger, version });
   stack.push('api', () => api.close());
-  if (inCluster) {
+  if (pods) {
+    const instances = informers.virtualMachineInstance;
+    await joinPodNetwork(config, { pods, instances, linker: networks.podLinker, nodeName: thisNodeName(), logger }, stack);
     const { startKubeFace } = await import('../ui-api/server/kube/start.ts');
     const context = { store, port: vms.port, version };
     const face = await startKubeFace({ kubeconfig: config.kubeconfig, nodeName: thisNodeName(), context, logger });
@@ -128,6 +134,24 @@ async function compose(
   await offerFirstImage(store, box);
   logger.info({ url: api.url, adopted: vms.adopted.length }, 'ready');
   return { url: api.url, setupUrl: api.setupUrl, stop: () => stack.unwind() };
+}
+
+/** Loaded only here, as the rest of the Kubernetes client is. */
+async function joinPodNetwork(
+  { kubeconfig }: Config,
+  options: Omit<PodNetworkOptions, 'client'>,
+  stack: ReturnType<typeof createStack>,
+): Promise<void> {
+  const [{ startPodNetwork }, { createKubeClient }] = await Promise.all([
+    import('./cluster/pod-network.ts'),
+    import('./store/kubernetes-client.ts'),
+  ]);
+  const client = createKubeClient(kubeconfig);
+  const podNetwork = startPodNetwork({ ...options, client });
+  stack.push('pod network', async () => {
+    await podNetwork.stop();
+    client.close();
+  });
 }
 
 /** k3s' default subnets of pods and Services (k3s docs, `--cluster-cidr`, `--service-cidr`). */

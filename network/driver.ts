@@ -7,8 +7,8 @@
 /** A port of Croft's on the integration bridge. `name` is the Linux interface (≤ 15 characters). */
 export type WishedPort = {
   name: string;
-  /** `tap`: exists as a persistent tap; `internal`: made by the switch (the box's own leg); `system`: an uplink NIC. */
-  type: 'tap' | 'internal' | 'system';
+  /** `tap`: exists as a persistent tap; `internal`: made by the switch (the box's own leg); `system`: an uplink NIC; `pod`: the box's end of a link to a pod. */
+  type: 'tap' | 'internal' | 'system' | 'pod';
   /** Access VLAN id; absent with no trunks: untagged. */
   vlan?: number;
   /** Tagged VLANs; exclusive with vlan. */
@@ -105,4 +105,25 @@ export interface NicPlugger {
   unplugAll(vmId: string): Promise<void>;
   /** Addresses known for a MAC from DHCP leases. */
   addressesOf(mac: string): string[];
+}
+
+/** A guest's NIC and the pod that stands for it in a cluster. */
+export type PodLinkWish = {
+  vmId: string;
+  /** Name of the NIC, plugged already. */
+  nic: string;
+  /** A process in the pod's network namespace. */
+  pid: number;
+  /** IPv4 address of the pod's own interface. */
+  podAddress: string;
+};
+
+/** What appliance/cluster asks of the network: a pod's address that leads to a guest. Implemented by network/engine.ts. */
+export interface PodLinker {
+  /**
+   * Makes what arrives at the pod's address arrive at the NIC; idempotent, and made anew when the pod has another
+   * network namespace. Goes with the NIC: unplugging it removes the link.
+   * @throws `unavailable` when the NIC isn't plugged or has no address of Croft's, or the pod is gone
+   */
+  linkPod(wish: PodLinkWish): Promise<void>;
 }

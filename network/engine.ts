@@ -9,14 +9,14 @@
  */
 import { CroftError, messageOf } from '../appliance/errors.ts';
 import type { Logger } from '../appliance/host/logger.ts';
-import { tapName } from '../appliance/resources/identity.ts';
+import { podLinkName, tapName } from '../appliance/resources/identity.ts';
 import { coalesce } from './coalesce.ts';
 import { assignAddress } from './dhcp/addresses.ts';
 import type { Lease } from './dhcp/leases.ts';
 import type { DhcpService } from './dhcp/service.ts';
-import type { NicWish, ObservedMember, PluggedNic, SwitchDriver } from './driver.ts';
+import type { NicWish, ObservedMember, PluggedNic, PodLinkWish, SwitchDriver } from './driver.ts';
 import type { NetworkHost } from './host.ts';
-import { networkOf } from './ip.ts';
+import { macFor, networkOf } from './ip.ts';
 import type { UplinkWish } from './uplinks/admit.ts';
 import { defaultMtu, legName, nicOf, wishedSwitch, type PluggedPort, type Segment } from './wish.ts';
 
@@ -40,6 +40,8 @@ export class NetworkEngine {
   #segments = new Map<string, Segment>();
   #uplinks: readonly UplinkWish[] = [];
   readonly #nics = new Map<string, PluggedPort>();
+  /** By the link's name; address and MAC are those of the pod's end. */
+  readonly #pods = new Map<string, PluggedPort>();
   /** By network id. */
   readonly #dhcp = new Map<string, DhcpService>();
   /** Being read back: whoever asks meanwhile gets the same one. */
@@ -53,7 +55,9 @@ export class NetworkEngine {
   /** Before the networks are known nothing is applied: an empty wish would cut every guest off. */
   #known = false;
   readonly #applySwitch = coalesce(async () => {
-    if (this.#known) await this.#options.driver.apply(wishedSwitch(this.#segments, this.#nics.values(), this.#uplinks));
+    if (!this.#known) return;
+    const ports = { nics: this.#nics.values(), pods: this.#pods.values(), uplinks: this.#uplinks };
+    await this.#options.driver.apply(wishedSwitch(this.#segments, ports));
   });
   readonly converge: () => Promise<void>;
 
@@ -72,6 +76,8 @@ export class NetworkEngine {
     for (const port of (await driver.observe()).ports) {
       const nic = nicOf(port);
       if (nic) this.#nics.set(port.name, nic);
+      const pod = nicOf(port, 'cp');
+      if (pod) this.#pods.set(port.name, pod);
     }
     this.#unsubscribe = driver.subscribe(() => {
       this.#convergeLater(0);
@@ -154,31 +160,70 @@ export class NetworkEngine {
     await host.ensureTap({ name, user: wish.uid, mtu, up: wish.linkUp });
     this.#nics.set(name, port);
     await this.#applySwitch();
-    const found = (await driver.observe()).ports.find((each) => each.name === name);
-    if (!found || found.error !== undefined) {
+    await this.#checkPort(name, wish.nic);
+    return { ifname: name, offloads: driver.offloads, mtu, ...(moved ? { moved } : {}) };
+  }
+
+  /** See PodLinker.linkPod. */
+  async linkPod({ vmId, nic, pid, podAddress }: PodLinkWish): Promise<void> {
+    const { host, driver } = this.#options;
+    const plugged = [...this.#nics.values()].find((each) => each.vmId === vmId && each.nic === nic);
+    const segment = plugged && this.#segments.get(plugged.network);
+    if (!plugged || !segment) throw new CroftError('unavailable', `The NIC ${nic} is on no network of this box.`);
+    if (plugged.address === undefined) {
       throw new CroftError(
         'unavailable',
-        `The switch could not take ${name} (${wish.nic}): ${found?.error ?? 'there is no such port'}.`,
+        `The network ${segment.name} gives no addresses, so nothing can be forwarded to the NIC ${nic}.`,
       );
     }
-    return { ifname: name, offloads: driver.offloads, mtu, ...(moved ? { moved } : {}) };
+    const name = podLinkName(vmId, plugged.index);
+    const mac = macFor(name);
+    const before = this.#pods.get(name);
+    if (before && before.network !== segment.name) await this.#forgetAddress(name, before.network);
+    const address = await this.#address(name, mac, segment);
+    if (address === undefined) throw new CroftError('unavailable', `The network ${segment.name} gives no addresses.`);
+    const shape = {
+      name,
+      far: `croft${plugged.index}`,
+      mac,
+      mtu: segment.mtu ?? defaultMtu,
+      address,
+      podAddress,
+      guestAddress: plugged.address,
+      offloads: driver.offloads,
+    };
+    await host.ensurePodLink(shape, pid, async () => {
+      // The switch holds a device, not a name: it lets go of the old one, and takes the new one below.
+      if (this.#pods.delete(name)) await this.#applySwitch();
+    });
+    this.#pods.set(name, { vmId, index: plugged.index, nic, mac, network: plugged.network, address });
+    // Unplugged meanwhile: then the link goes as the NIC did.
+    if (!this.#nics.has(tapName(vmId, plugged.index))) return this.#removePods([name]);
+    await this.#applySwitch();
+    await this.#checkPort(name, nic);
   }
 
   async unplug(vmId: string, index: number): Promise<void> {
     await this.#remove((nic) => nic.vmId === vmId && nic.index === index, [tapName(vmId, index)]);
+    await this.#removePods([podLinkName(vmId, index)]);
   }
 
   async unplugAll(vmId: string): Promise<void> {
-    const prefix = tapName(vmId, 0).slice(0, -1);
-    const taps = (await this.#options.host.listTaps()).filter((name) => name.startsWith(prefix));
-    await this.#remove((nic) => nic.vmId === vmId, taps);
+    const { host } = this.#options;
+    const of = (name: string) => (each: string) => each.startsWith(name.slice(0, -1));
+    await this.#remove((nic) => nic.vmId === vmId, (await host.listTaps()).filter(of(tapName(vmId, 0))));
+    await this.#removePods([...this.#pods.keys(), ...(await host.listPodLinks())].filter(of(podLinkName(vmId, 0))));
   }
 
   /** Removes taps and ports of VMs that are not among these. To be called once all VMs are known. */
   async reap(keepVmIds: ReadonlySet<string>): Promise<void> {
-    const keep = new Set([...keepVmIds].map((id) => tapName(id, 0).slice(0, -1)));
-    const orphans = (await this.#options.host.listTaps()).filter((name) => !keep.has(name.replace(/\d+$/, '')));
-    await this.#remove((nic) => !keepVmIds.has(nic.vmId), orphans);
+    const { host } = this.#options;
+    const orphans = (names: readonly string[], nameOf: typeof tapName) => {
+      const keep = new Set([...keepVmIds].map((id) => nameOf(id, 0).slice(0, -1)));
+      return names.filter((name) => !keep.has(name.replace(/\d+$/, '')));
+    };
+    await this.#remove((nic) => !keepVmIds.has(nic.vmId), orphans(await host.listTaps(), tapName));
+    await this.#removePods(orphans([...this.#pods.keys(), ...(await host.listPodLinks())], podLinkName));
   }
 
   /** Stops DHCP servers and removes the firewall: for uninstalling. Taps go by reap. */
@@ -198,6 +243,26 @@ export class NetworkEngine {
     if (names.length === 0) return;
     if (gone.length > 0) await this.#applySwitch();
     await this.#options.host.deleteTaps(names);
+  }
+
+  async #removePods(names: readonly string[]): Promise<void> {
+    const known = names.flatMap((name) => {
+      const pod = this.#pods.get(name);
+      return pod ? [{ name, pod }] : [];
+    });
+    for (const { name, pod } of known) {
+      this.#pods.delete(name);
+      await this.#forgetAddress(name, pod.network);
+    }
+    if (known.length > 0) await this.#applySwitch();
+    if (names.length > 0) await this.#options.host.deletePodLinks(names);
+  }
+
+  /** @throws CroftError `unavailable` when the switch has no such port */
+  async #checkPort(name: string, nic: string): Promise<void> {
+    const port = (await this.#options.driver.observe()).ports.find((each) => each.name === name);
+    if (port && port.error === undefined) return;
+    throw new CroftError('unavailable', `The switch could not take ${name} (${nic}): ${port?.error ?? 'there is no such port'}.`);
   }
 
   async #address(tap: string, mac: string, segment: Segment): Promise<string | undefined> {
@@ -263,15 +328,19 @@ export class NetworkEngine {
 
   /** A network that got DHCP or another range gives its NICs addresses of it. */
   async #refreshAddresses(problems: Map<string, string>): Promise<void> {
-    for (const [tap, nic] of this.#nics) {
-      const segment = this.#segments.get(nic.network);
-      if (!segment) continue;
-      try {
-        const address = await this.#address(tap, nic.mac, segment);
-        const { address: _old, ...rest } = nic;
-        this.#nics.set(tap, address === undefined ? rest : { ...rest, address });
-      } catch (error) {
-        problems.set(segment.name, messageOf(error));
+    for (const plugged of [this.#nics, this.#pods]) {
+      for (const [name, port] of plugged) {
+        const segment = this.#segments.get(port.network);
+        if (!segment) continue;
+        try {
+          const address = await this.#address(name, port.mac, segment);
+          // The same object where nothing changed: linkPod tells a NIC that was plugged anew by it.
+          if (address === port.address) continue;
+          const { address: _old, ...rest } = port;
+          plugged.set(name, address === undefined ? rest : { ...rest, address });
+        } catch (error) {
+          problems.set(segment.name, messageOf(error));
+        }
       }
     }
   }

@@ -11,6 +11,8 @@ import type { FirewallLeg } from './firewall/rules.ts';
 import { ipBatch, listAddresses, listTaps, planLegs, type LegWish } from './links.ts';
 import type { Nic } from './uplinks/admit.ts';
 import { listNics, prepareNics, type NicWish } from './uplinks/nics.ts';
+import { deletePodLinks, ensurePodLink, listPodLinks } from './pods/link.ts';
+import type { PodLinkShape } from './pods/plan.ts';
 import { deleteTaps, ensureTap, isOurTap, type TapWish } from './taps.ts';
 
 export interface NetworkHost {
@@ -18,6 +20,11 @@ export interface NetworkHost {
   deleteTaps(names: readonly string[]): Promise<void>;
   /** Names of Croft's taps. */
   listTaps(): Promise<string[]>;
+  /** Joins a pod's network namespace to the box; `beforeRemake` runs before an existing link is replaced. */
+  ensurePodLink(shape: PodLinkShape, pid: number, beforeRemake: () => Promise<void>): Promise<void>;
+  deletePodLinks(names: readonly string[]): Promise<void>;
+  /** Names of Croft's pod links, the box's ends. */
+  listPodLinks(): Promise<string[]>;
   /** Gives legs their addresses. @returns interface index of each leg that exists */
   ensureLegs(legs: readonly LegWish[]): Promise<ReadonlyMap<string, number>>;
   applyFirewall(legs: readonly FirewallLeg[]): Promise<void>;
@@ -48,6 +55,9 @@ export async function createNetworkHost(directories: { data: string; run: string
     },
     deleteTaps,
     listTaps: async () => (await listTaps()).map((link) => link.name).filter(isOurTap),
+    ensurePodLink,
+    deletePodLinks,
+    listPodLinks,
     ensureLegs: async (legs) => {
       if (legs.length === 0) return new Map();
       const found = await listAddresses();

@@ -88,14 +88,16 @@ export function planLegs(found: readonly Link[], legs: readonly LegWish[]): stri
 /** A word that may stand in an `ip -batch` line: nothing that could break out of it. */
 const word = /^[A-Za-z0-9_.:/-]+$/;
 
-/** Runs `ip` subcommands in one process, in order, up to the first failure. @throws CroftError `command-failed` */
-export async function ipBatch(commands: readonly (readonly string[])[]): Promise<void> {
-  if (commands.length === 0) return;
+/** What `ip -batch -` reads. @throws CroftError `internal` for an argument that would break out of its line */
+export function ipBatchText(commands: readonly (readonly string[])[]): string {
   for (const argument of commands.flat()) {
     if (!word.test(argument)) throw new CroftError('internal', `${JSON.stringify(argument)} cannot be an argument of ip.`);
   }
-  await run(['ip', '-batch', '-'], {
-    input: `${commands.map((command) => command.join(' ')).join('\n')}\n`,
-    timeout: 60_000,
-  });
+  return `${commands.map((command) => command.join(' ')).join('\n')}\n`;
+}
+
+/** Runs `ip` subcommands in one process, in order, up to the first failure. @throws CroftError `command-failed` */
+export async function ipBatch(commands: readonly (readonly string[])[]): Promise<void> {
+  if (commands.length === 0) return;
+  await run(['ip', '-batch', '-'], { input: ipBatchText(commands), timeout: 60_000 });
 }

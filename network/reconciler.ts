@@ -25,7 +25,7 @@ import { setCondition } from '../appliance/resources/meta.ts';
 import { editObject, editStatus } from '../appliance/store/edit.ts';
 import type { ResourceStore } from '../appliance/store/store.ts';
 import { ensureDefaultNetwork } from './default-network.ts';
-import type { NicPlugger, SwitchDriver } from './driver.ts';
+import type { NicPlugger, PodLinker, SwitchDriver } from './driver.ts';
 import { NetworkEngine } from './engine.ts';
 import { createNetworkHost, type NetworkHost } from './host.ts';
 import { deleteLinks, listAddresses } from './links.ts';
@@ -41,6 +41,8 @@ export type NetworkComponent = { name: string; version?: string; state: string; 
 
 export type NetworkService = {
   plugger: NicPlugger;
+  /** Absent where there is no switch. */
+  podLinker?: PodLinker;
   /** For the node's status. */
   components(): NetworkComponent[];
   /** Removes taps and ports of VMs that are not among these; once all VMs are known. */
@@ -274,6 +276,7 @@ async function startOn(backend: Backend, { store, events, logger }: NetworkOptio
   };
   return {
     plugger: tapPlugger(engine),
+    podLinker: { linkPod: (wish) => engine.linkPod(wish) },
     components: () => [backend.component()],
     reap: (keep) => engine.reap(keep),
     idle: async () => {

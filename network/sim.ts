@@ -7,6 +7,7 @@ import type { ObservedPort, ObservedSwitch, SwitchDriver, WishedPort, WishedSwit
 import type { FirewallLeg } from './firewall/rules.ts';
 import type { NetworkHost } from './host.ts';
 import type { Nic } from './uplinks/admit.ts';
+import type { PodLinkShape } from './pods/plan.ts';
 import { isOurTap } from './taps.ts';
 
 export class SimSwitchDriver implements SwitchDriver {
@@ -104,6 +105,8 @@ export type SimHost = NetworkHost & {
   firewall: FirewallLeg[];
   nics: Nic[];
   prepared: string[];
+  /** Pod links by name, with the process that each leads to. */
+  pods: Map<string, { pid: number; shape: PodLinkShape }>;
 };
 
 export function simHost(): SimHost {
@@ -118,11 +121,20 @@ export function simHost(): SimHost {
       { name: 'eth2', up: true, mtu: 1500, addresses: [] },
     ],
     prepared: [],
+    pods: new Map(),
     ensureTap: async ({ name, user, up }) => void host.taps.set(name, { user, up }),
     deleteTaps: async (names) => {
       for (const name of names) host.taps.delete(name);
     },
     listTaps: async () => [...host.taps.keys()].filter(isOurTap),
+    ensurePodLink: async (shape, pid, beforeRemake) => {
+      if (host.pods.get(shape.name)?.pid !== pid) await beforeRemake();
+      host.pods.set(shape.name, { pid, shape });
+    },
+    deletePodLinks: async (names) => {
+      for (const name of names) host.pods.delete(name);
+    },
+    listPodLinks: async () => [...host.pods.keys()],
     ensureLegs: async (legs) => new Map(legs.map((leg, index) => [leg.name, index + 1])),
     applyFirewall: async (legs) => {
       host.firewall = [...legs];

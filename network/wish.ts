@@ -3,7 +3,7 @@
  * network's id, tap `ct<10hex>n<i>` from the VM's (resources/identity.ts).
  */
 import type { Network } from '../appliance/resources/croft-kinds.ts';
-import { idLabel, shortId, tapName } from '../appliance/resources/identity.ts';
+import { idLabel, podLinkName, shortId, tapName } from '../appliance/resources/identity.ts';
 import type { NicWish, ObservedPort, WishedPort, WishedSwitch } from './driver.ts';
 import { uplinkPortName, type UplinkWish } from './uplinks/admit.ts';
 import { macFor, parseCidr, type Cidr } from './ip.ts';
@@ -89,25 +89,37 @@ function uplinkPort(uplink: UplinkWish, segments: Iterable<Segment>): WishedPort
   };
 }
 
+/** The box's end of a pod link: its `mac` and `address` are the pod's end's. */
+const podPort = (pod: PluggedPort, segment: Segment): WishedPort => ({
+  ...nicPort(pod, segment),
+  name: podLinkName(pod.vmId, pod.index),
+  type: 'pod',
+});
+
+/** What is on the switch, by kind. */
+export type Plugged = { nics: Iterable<PluggedPort>; pods?: Iterable<PluggedPort>; uplinks?: readonly UplinkWish[] };
+
 /** NICs of a network that is not there (any more) have no port: they are on no segment. */
-export function wishedSwitch(
-  segments: ReadonlyMap<string, Segment>,
-  nics: Iterable<PluggedPort>,
-  uplinks: readonly UplinkWish[] = [],
-): WishedSwitch {
+export function wishedSwitch(segments: ReadonlyMap<string, Segment>, { nics, pods = [], uplinks = [] }: Plugged): WishedSwitch {
   const legs = [...segments.values()].filter((segment) => segment.cidr).map(legPort);
-  const ports = [...nics].flatMap((nic) => {
-    const segment = segments.get(nic.network);
-    return segment ? [nicPort(nic, segment)] : [];
-  });
+  const portsOf = (plugged: Iterable<PluggedPort>, port: typeof nicPort) =>
+    [...plugged].flatMap((each) => {
+      const segment = segments.get(each.network);
+      return segment ? [port(each, segment)] : [];
+    });
   const out = uplinks.map((uplink) => uplinkPort(uplink, segments.values()));
-  return { bridge: bridgeName, ports: [...legs, ...ports, ...out].toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
+  const ports = [...legs, ...portsOf(nics, nicPort), ...portsOf(pods, podPort), ...out];
+  return { bridge: bridgeName, ports: ports.toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
 }
 
-/** What a port of ours says about the NIC it was made for: how NICs are known again after a restart of croftd. */
-export function nicOf(port: ObservedPort): PluggedPort | undefined {
+/**
+ * What a port of ours says about the NIC it was made for: how NICs and pod links are known again after a restart of
+ * croftd. @param kind of the port: `ct` a NIC's tap, `cp` a pod link
+ */
+export function nicOf(port: ObservedPort, kind: 'ct' | 'cp' = 'ct'): PluggedPort | undefined {
   const { vmId, nic, network } = port.owner;
-  const index = /^ct[0-9a-f]{10}n(\d+)$/.exec(port.name)?.[1];
+  const [, prefix, index] = /^(c[tp])[0-9a-f]{10}n(\d+)$/.exec(port.name) ?? [];
+  if (prefix !== kind) return undefined;
   if (vmId === undefined || nic === undefined || network === undefined || index === undefined || !port.allowed) return undefined;
   const [address] = port.allowed.addresses ?? [];
   return { vmId, index: Number(index), nic, mac: port.allowed.mac, network, ...(address === undefined ? {} : { address }) };

@@ -1,6 +1,7 @@
 /** What Croft asks of k3s: its config.yaml and its systemd unit, as pure functions of what a box knows. */
 import { stringify } from 'yaml';
 import { CroftError } from '../errors.ts';
+import type { ClusterRanges } from './ranges.ts';
 
 /** How this box takes part: `first` makes the cluster, `server` joins as a voter, `agent` only runs pods. */
 export type K3sRole = 'first' | 'server' | 'agent';
@@ -21,6 +22,8 @@ export type K3sPlan = {
   /** `key=value` each, added to ours. */
   kubeletArgs?: string[];
   apiServerArgs?: string[];
+  /** Where k3s' own ranges are taken. */
+  ranges?: ClusterRanges;
   nodeLabels?: string[];
 };
 
@@ -63,6 +66,9 @@ export function k3sConfig(plan: K3sPlan): string {
     ...(joins ? {} : { 'cluster-init': true }),
     'write-kubeconfig': plan.kubeconfig,
     'write-kubeconfig-mode': '0600',
+    ...(plan.ranges
+      ? { 'cluster-cidr': plan.ranges.pods, 'service-cidr': plan.ranges.services, 'cluster-dns': plan.ranges.dns }
+      : {}),
     disable: disabled,
     'etcd-arg': etcdTimings,
     'etcd-snapshot-schedule-cron': '0 */6 * * *',

@@ -251,12 +251,9 @@ export class K3s {
     this.#daemon.release();
   }
 
-  /**
-   * Ends k3s and every pod of this node, and removes its mounts, network, cgroups, configuration and data.
-   * The binary stays. Irreversible: on the last server the cluster is gone. Idempotent.
-   */
-  async reset(): Promise<void> {
-    const { configFile, plan, cgroupRoot = '/', enter = [], supervisor } = this.#options;
+  /** Ends k3s and every pod of this node, and removes its unit, mounts, network and cgroups; data and configuration stay. Idempotent. */
+  async dismantle(): Promise<void> {
+    const { plan, cgroupRoot = '/', enter = [], supervisor } = this.#options;
     await this.stop();
     if (supervisor === 'systemd') {
       await run(['systemctl', 'disable', 'k3s.service'], { okCodes: [0, 1] });
@@ -264,6 +261,12 @@ export class K3s {
       await run(['systemctl', 'daemon-reload']);
     }
     await cleanUp({ dataDir: plan.dataDir, cgroupRoot, enter });
+  }
+
+  /** Dismantles it and removes configuration and data. The binary stays. Irreversible: on the last server the cluster is gone. Idempotent. */
+  async reset(): Promise<void> {
+    const { configFile, plan } = this.#options;
+    await this.dismantle();
     for (const path of [plan.dataDir, configFile, plan.kubeconfig]) await rm(path, { recursive: true, force: true });
   }
 }

@@ -1,18 +1,16 @@
 /** Placement by shadow pods: asks kube-scheduler for a place, and follows what becomes of it. */
-import type { Logger } from '../host/logger.ts';
 import { isCroftError } from '../errors.ts';
-import { startInformer } from '../reconcile/informer.ts';
+import type { Informer } from '../reconcile/informer.ts';
 import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
 import type { ResourceStore } from '../store/store.ts';
 import type { Placement } from '../vm/placement.ts';
-import { isOver, placeFrom, pod, podNameOf, shadowLabel, shadowPod, type Pod } from './shadow-pod.ts';
+import { isOver, placeFrom, pod, podNameOf, shadowPod, type Pod } from './shadow-pod.ts';
 
 /** The reservation ends at once, for scheduler and quota; kubelet ends the hold program, which ignores SIGTERM, when its grace is over. */
 const releaseGrace = 0;
 
-/** @param nodeName of this box, the same in Kubernetes and in Croft */
-export function createShadowPodPlacement(store: ResourceStore, nodeName: string, logger: Logger): Placement {
-  const pods = startInformer(store, pod, { labelSelector: `${shadowLabel}=true`, logger });
+/** @param nodeName of this box, the same in Kubernetes and in Croft. @param pods its maker stops it */
+export function createShadowPodPlacement(store: ResourceStore, pods: Informer<typeof pod>, nodeName: string): Placement {
   const podOf = ({ metadata }: VirtualMachineInstance): Pod | undefined => pods.get(podNameOf({ metadata }), metadata.namespace);
   const remove = ({ metadata }: { metadata: { name: string; namespace?: string } }, uid?: string) =>
     store.delete(pod, metadata.name, metadata.namespace, { graceSeconds: releaseGrace, ...(uid === undefined ? {} : { uid }) });
@@ -44,6 +42,6 @@ export function createShadowPodPlacement(store: ResourceStore, nodeName: string,
     },
 
     synced: () => pods.synced(),
-    stop: () => pods.stop(),
+    stop: async () => undefined,
   };
 }

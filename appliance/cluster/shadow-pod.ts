@@ -2,7 +2,7 @@
  * The shadow pod: a VM's reservation in a cluster, so that kube-scheduler, quota and `kubectl drain` see it (design.md,
  * *Shadow pod*). It runs one tiny program that holds its namespace and ignores SIGTERM; QEMU itself is the box's. Pure.
  *
- * The readiness gate keeps it out of Services: its address is not the guest's as long as no pod network reaches it.
+ * The readiness gate keeps it out of Services until its address leads to a guest that runs (pod-network.ts).
  */
 import { Type } from 'typebox';
 import { idLabel } from '../resources/identity.ts';
@@ -27,6 +27,7 @@ export const pod = defineKind({
     phase: Type.Optional(Type.String()),
     reason: Type.Optional(Type.String()),
     message: Type.Optional(Type.String()),
+    podIP: Type.Optional(Type.String()),
     conditions: Type.Optional(
       Type.Array(Type.Object({ type: Type.String(), status: Type.String(), message: Type.Optional(Type.String()) })),
     ),

@@ -35,6 +35,7 @@ export const packages: readonly PackageEntry[] = [
   { name: 'nftables', why: 'address translation and packet filter of those networks', needed: 'run' },
   { name: 'iproute2', why: 'ip: taps, addresses, links', needed: 'run' },
   { name: 'ethtool', why: 'turns checksum offload off where the switch runs in user space', needed: 'run' },
+  { name: 'util-linux', why: 'nsenter: the network namespace of a VM’s pod in a cluster', needed: 'run' },
   { name: 'kmod', why: 'modprobe: loads the kernel modules of KVM and Open vSwitch where there are any', needed: 'run' },
   { name: 'genisoimage', why: 'cloud-init seeds and driver CDs', needed: 'run' },
   { name: 'xz-utils', why: 'unpacks .xz images; kernel modules of the tiny image', needed: 'run' },

@@ -25,3 +25,6 @@ export const shortId = (id: string): string => id.replaceAll('-', '').slice(-10)
 
 /** Tap of a VM's n-th NIC: `ct<10hex>n<i>`, at most 15 characters (IFNAMSIZ). */
 export const tapName = (vmId: string, index: number): string => `ct${shortId(vmId)}n${index}`;
+
+/** The box's end of the link between a VM's n-th NIC and its pod in a cluster: `cp<10hex>n<i>`. */
+export const podLinkName = (vmId: string, index: number): string => `cp${shortId(vmId)}n${index}`;

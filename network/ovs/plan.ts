@@ -11,7 +11,10 @@ import { writeMap, writeSet, type BridgeRow, type InterfaceRow, type PortRow, ty
 export type Datapath = 'system' | 'netdev';
 
 /** Interface.type of ovs-vswitchd.conf.db(5): `` is any device of the system, taps among them. */
-const interfaceType = { tap: '', system: '', internal: 'internal' } as const satisfies Record<WishedPort['type'], string>;
+const interfaceType = { tap: '', system: '', pod: '', internal: 'internal' } as const satisfies Record<
+  WishedPort['type'],
+  string
+>;
 
 /**
  * Without a controller OVS in `standalone` switches as a plain learning switch until flows are set. So guests

@@ -51,7 +51,7 @@ func (o *options) startAgent(ctx context.Context, fail func(string, error)) <-ch
 			"register-with-taints": strings.Join(o.values["node-taint"], ","),
 		})...)...)
 		supervise("kube-proxy", self, append([]string{"kube-proxy"}, o.mergeArgs("kube-proxy-arg", map[string]string{
-			"cluster-cidr": clusterCIDR, "hostname-override": o.nodeName, "kubeconfig": o.agentFile("kubeproxy.kubeconfig"),
+			"cluster-cidr": o.clusterCIDR, "hostname-override": o.nodeName, "kubeconfig": o.agentFile("kubeproxy.kubeconfig"),
 			"healthz-bind-address": "127.0.0.1", "conntrack-max-per-core": "0", "conntrack-tcp-timeout-established": "0s",
 			"conntrack-tcp-timeout-close-wait": "0s",
 		})...)...)
@@ -92,7 +92,7 @@ func (o *options) writeAgentFiles() error {
 		"authentication": map[string]any{"anonymous": map[string]any{"enabled": false},
 			"webhook": map[string]any{"enabled": true}, "x509": map[string]any{"clientCAFile": o.tls("client-ca.crt")}},
 		"authorization": map[string]any{"mode": "Webhook"}, "cgroupDriver": "cgroupfs", "clusterDomain": "cluster.local",
-		"clusterDNS": []string{clusterDNS}, "containerRuntimeEndpoint": "unix://" + containerdSocket,
+		"clusterDNS": []string{o.clusterDNS}, "containerRuntimeEndpoint": "unix://" + containerdSocket,
 		"failSwapOn": false, "volumePluginDir": o.agentFile("kubelet-plugins"), "tlsCertFile": o.agentFile("serving-kubelet.crt"), "tlsPrivateKeyFile": o.agentFile("serving-kubelet.key"),
 	})
 	if err != nil {

@@ -18,17 +18,13 @@ const (
 	defaultDataDir    = "/var/lib/rancher/k3s"
 	defaultConfig     = "/etc/rancher/k3s/config.yaml"
 	defaultKubeconfig = "/etc/rancher/k3s/k3s.yaml"
-	// k3s' default ranges; it can be given others, the stand-in cannot.
-	clusterCIDR    = "10.42.0.0/16"
-	serviceNetwork = "10.43.0.0"
-	clusterDNS     = "10.43.0.10"
 )
 
 // k3s' own flags, as far as the product uses them; config.yaml has the same names.
 var (
 	nodeFlags = strings.Fields("config data-dir token server node-name node-ip pause-image node-label node-taint kubelet-arg kube-proxy-arg")
 	// The last line's mean nothing here: what they tune isn't in the stand-in.
-	serverFlags = strings.Fields(`cluster-init write-kubeconfig write-kubeconfig-mode tls-san disable
+	serverFlags = strings.Fields(`cluster-init cluster-cidr service-cidr cluster-dns write-kubeconfig write-kubeconfig-mode tls-san disable
 		etcd-arg kube-apiserver-arg kube-controller-manager-arg kube-scheduler-arg
 		flannel-backend etcd-snapshot-schedule-cron etcd-snapshot-retention disable-network-policy disable-helm-controller`)
 	switches = strings.Fields("cluster-init disable-network-policy disable-helm-controller")
@@ -42,6 +38,7 @@ type options struct {
 	dataDir, token, server, nodeName, nodeIP string
 	kubeconfig                               string
 	kubeconfigMode                           os.FileMode
+	clusterCIDR, serviceCIDR, clusterDNS     string
 }
 
 func (o *options) one(name, fallback string) string {
@@ -127,6 +124,12 @@ func (o *options) complete() error {
 		if !slices.Contains(absent, name) {
 			return fmt.Errorf("--disable %s: k3s has no such component", name)
 		}
+	}
+	// k3s' defaults. Agents here are not told others; only a server with others of its own is offered.
+	o.clusterCIDR, o.serviceCIDR = o.one("cluster-cidr", "10.42.0.0/16"), o.one("service-cidr", "10.43.0.0/16")
+	o.clusterDNS = o.one("cluster-dns", "10.43.0.10")
+	if services, _, err := net.ParseCIDR(o.serviceCIDR); err != nil || services.To4() == nil {
+		return fmt.Errorf("--service-cidr: %q is no IPv4 range", o.serviceCIDR)
 	}
 	mode, err := strconv.ParseUint(o.one("write-kubeconfig-mode", "0600"), 8, 32)
 	if err != nil {

@@ -114,7 +114,8 @@ type certificate struct {
 }
 
 func (o *options) serverCertificates() []certificate {
-	first := net.ParseIP(serviceNetwork).To4()
+	services, _, _ := net.ParseCIDR(o.serviceCIDR) // Parsed once in options.go.
+	first := services.To4()
 	first[3]++ // The API's own Service has the first address.
 	serving := append([]string{"127.0.0.1", "localhost", o.nodeIP, o.nodeName, first.String(), "kubernetes",
 		"kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}, o.values["tls-san"]...)
@@ -154,15 +155,15 @@ func (o *options) controlPlaneArgs() (api, controller, sched []string) {
 		"requestheader-username-headers": "X-Remote-User", "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
 		"api-audiences":            "https://kubernetes.default.svc.cluster.local,k3s",
 		"service-account-key-file": o.tls("service.key"), "service-account-signing-key-file": o.tls("service.key"),
-		"service-cluster-ip-range": serviceNetwork + "/16", "tls-cert-file": o.tls("serving-kube-apiserver.crt"),
+		"service-cluster-ip-range": o.serviceCIDR, "tls-cert-file": o.tls("serving-kube-apiserver.crt"),
 		"tls-private-key-file": o.tls("serving-kube-apiserver.key"), "token-auth-file": o.tokenFile(),
 	})
 	controller = o.mergeArgs("kube-controller-manager-arg", map[string]string{
-		"allocate-node-cidrs": "true", "bind-address": "127.0.0.1", "cluster-cidr": clusterCIDR, "profiling": "false",
+		"allocate-node-cidrs": "true", "bind-address": "127.0.0.1", "cluster-cidr": o.clusterCIDR, "profiling": "false",
 		"cluster-signing-cert-file": o.tls("client-ca.crt"), "cluster-signing-key-file": o.tls("client-ca.key"),
 		"kubeconfig": o.cred("controller"), "authentication-kubeconfig": o.cred("controller"),
 		"authorization-kubeconfig": o.cred("controller"), "root-ca-file": o.tls("server-ca.crt"),
-		"service-account-private-key-file": o.tls("service.key"), "service-cluster-ip-range": serviceNetwork + "/16",
+		"service-account-private-key-file": o.tls("service.key"), "service-cluster-ip-range": o.serviceCIDR,
 		"use-service-account-credentials": "true",
 	})
 	sched = o.mergeArgs("kube-scheduler-arg", map[string]string{

@@ -73,10 +73,22 @@ test("purge takes Croft's own entries, not a stranger's files beside them; it ca
 });
 
 test("only names of Croft's are taken for ours", () => {
-  const links = ['lo', 'eth0', 'croft0', 'ct0123456789n0', 'ct0123456789n12', 'ctl0', 'croft-dhcp', 'croftx'];
+  const links = [
+    'lo',
+    'eth0',
+    'croft0',
+    'ct0123456789n0',
+    'cp0123456789n0',
+    'cpu0',
+    'ct0123456789n12',
+    'ctl0',
+    'croft-dhcp',
+    'croftx',
+  ];
   expect(croftLinks(JSON.stringify(links.map((ifname) => ({ ifname }))))).toEqual([
     'croft0',
     'ct0123456789n0',
+    'cp0123456789n0',
     'ct0123456789n12',
     'croft-dhcp',
   ]);

@@ -101,7 +101,7 @@ describe('the switch of an uplink', () => {
     const segments = new Map([
       ['kept', { id: newId(), name: 'kept', vlan: 40, isolated: true, dhcp: false, nat: false, reservations: [] }],
     ]);
-    const wish = wishedSwitch(segments, [], [{ id: newId(), name: 'lan', ...spec }]);
+    const wish = wishedSwitch(segments, { nics: [], uplinks: [{ id: newId(), name: 'lan', ...spec }] });
     const inserts = planSwitch({ root: { uuid: 'r', curCfg: 0 }, bridges: [] }, wish, 'system');
     return inserts.find((each) => each.table === 'Port')?.row as { trunks: ['set', number[]] } & Record<string, unknown>;
   };

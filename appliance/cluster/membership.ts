@@ -1,0 +1,97 @@
+/**
+ * What a box remembers of the k3s it runs: `<data>/cluster.json`. The file is the commit point of `croft cluster init`:
+ * while it isn't there the box's resources are in SQLite, once it is they are in Kubernetes.
+ */
+import { existsSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Config } from '../config.ts';
+import { CroftError, messageOf } from '../errors.ts';
+import { syncDirectory, writeFileAtomic } from '../host/files.ts';
+import type { Logger } from '../host/logger.ts';
+import { K3s } from './k3s.ts';
+import type { ClusterRanges } from './ranges.ts';
+
+/** What k3s is configured from, besides the box's paths. */
+export type K3sWish = {
+  nodeName: string;
+  /** The box's address in the cluster. */
+  address: string;
+  ranges: ClusterRanges;
+  /** `key=value` each, handed to kubelet. */
+  kubeletArgs: string[];
+};
+
+export type Membership = K3sWish & { /** When the resources came here; RFC 3339. */ since: string };
+
+type Directories = Pick<Config, 'data' | 'run'>;
+
+export const k3sPaths = ({ data, run }: Directories) => {
+  const home = join(data, 'k3s');
+  return {
+    home,
+    binary: join(home, 'bin', 'k3s'),
+    configFile: join(home, 'config.yaml'),
+    kubeconfig: join(home, 'k3s.yaml'),
+    dataDir: join(home, 'data'),
+    runDir: join(run, 'k3s'),
+  };
+};
+
+const membershipFile = ({ data }: Directories): string => join(data, 'cluster.json');
+
+/** @returns undefined for a box whose resources are in SQLite. @throws CroftError `invalid-state` when the file is damaged */
+export async function readMembership(directories: Directories): Promise<Membership | undefined> {
+  const path = membershipFile(directories);
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Membership;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new CroftError('invalid-state', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+export const writeMembership = (directories: Directories, membership: Membership): Promise<void> =>
+  writeFileAtomic(membershipFile(directories), `${JSON.stringify(membership, undefined, 2)}\n`);
+
+/** Durable when it returns. */
+export async function removeMembership(directories: Directories): Promise<void> {
+  const path = membershipFile(directories);
+  await rm(path, { force: true });
+  await syncDirectory(dirname(path));
+}
+
+/** The value of `cgroup-root` among kubelet's arguments; kubelet's own default is the root. */
+const cgroupRootOf = (args: readonly string[]): string =>
+  args.find((arg) => arg.startsWith('cgroup-root='))?.slice('cgroup-root='.length) ?? '/';
+
+/** systemd runs it where systemd is PID 1 (sd_booted(3)); elsewhere the service does. */
+export const supervisorHere = (): 'systemd' | 'process' => (existsSync('/run/systemd/system') ? 'systemd' : 'process');
+
+/** kubelet refuses cgroup v1 by itself since Kubernetes 1.35; a kernel that has nothing else is told to be taken as it is. */
+export function kubeletArgsFor(wished: readonly string[]): string[] {
+  const unified = existsSync('/sys/fs/cgroup/cgroup.controllers');
+  return [...(unified ? [] : ['fail-cgroupv1=false']), ...wished];
+}
+
+/** The k3s of this box. */
+export function k3sOf(directories: Directories, wish: K3sWish, logger: Logger): K3s {
+  const { binary, configFile, kubeconfig, dataDir, runDir } = k3sPaths(directories);
+  return new K3s({
+    binary,
+    configFile,
+    runDir,
+    supervisor: supervisorHere(),
+    cgroupRoot: cgroupRootOf(wish.kubeletArgs),
+    logger,
+    plan: {
+      role: 'first',
+      nodeName: wish.nodeName,
+      nodeIp: wish.address,
+      dataDir,
+      kubeconfig,
+      kubeletArgs: wish.kubeletArgs,
+      ranges: wish.ranges,
+    },
+  });
+}
