@@ -42,6 +42,8 @@ export type StorageOptions = {
   maxImageSize?: number;
   /** Tests serve images on loopback. */
   allowOwnAddresses?: boolean;
+  /** Tests: base address of a server that stands in for the catalogue's publishers. */
+  catalogueMirror?: string;
 };
 
 export type StorageService = VolumeResolver & {
@@ -78,6 +80,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
     cache: config.cache,
     maxImageSize: options.maxImageSize ?? defaultMaxImageSize,
     allowOwnAddresses: options.allowOwnAddresses ?? false,
+    catalogueMirror: options.catalogueMirror,
   };
   await informers.image.synced();
   await forgetOrphans(context);

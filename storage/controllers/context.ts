@@ -32,6 +32,8 @@ export type StorageContext = {
   cache: string;
   /** Bytes an image may have, fetched or unpacked. */
   maxImageSize: number;
+  /** Tests: stands in for the publishers of the catalogue. */
+  catalogueMirror?: string | undefined;
   /** Lets images be fetched from loopback and the box's own addresses: for tests. */
   allowOwnAddresses: boolean;
 };

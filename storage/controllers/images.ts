@@ -60,6 +60,7 @@ export function startImageController(context: StorageContext): Controller {
           id,
           driver,
           signal: AbortSignal.any([handle.signal, abort.signal]),
+          onOrigin: (origin) => setStatus(name, { origin }),
           report(phase, fraction, step) {
             // Half for getting the bytes, half for converting them; what is built needs no converting.
             const share = object.spec.source.build ? fraction : (phase === 'Converting' ? 0.5 : 0) + fraction / 2;

@@ -7,6 +7,7 @@ import type * as vm from '../schemas/vm.ts';
 
 export type { DiskWish, NicWish, Vm, VmCreate, VmPatch } from '../schemas/vm.ts';
 export type Image = Static<typeof objects.Image>;
+export type CatalogueImage = Static<typeof objects.CatalogueImage>;
 export type ImageCreate = Static<typeof objects.ImageCreate>;
 export type Volume = Static<typeof objects.Volume>;
 export type VolumeCreate = Static<typeof objects.VolumeCreate>;

@@ -15,6 +15,9 @@ export const Image = Type.Object({
   state: Type.String({ description: 'pending, fetching, building, converting, ready or failed' }),
   progress: Type.Optional(Type.Number({ description: '0 to 1 of the present state' })),
   source: Type.Object({}),
+  origin: Type.Optional(
+    Type.Object({ url: Type.String(), checksum: Type.String() }, { description: 'what its name in the catalogue stood for' }),
+  ),
   checksum: Type.Optional(Type.String()),
   pool: Type.Optional(Type.String()),
   size: Type.Optional(Type.Integer({ description: 'bytes the guest sees' })),
@@ -27,6 +30,7 @@ export const ImageCreate = Type.Object(
     source: Type.Object(
       {
         build: Type.Optional(Type.Enum(['tiny', 'debian'])),
+        catalogue: Type.Optional(Type.String({ maxLength: 63, description: 'a name of /v1/image-catalogue' })),
         url: Type.Optional(Type.String({ maxLength: 4096, pattern: '^https?://', description: 'an http or https address' })),
         file: Type.Optional(Type.String({ maxLength: 4096, pattern: '^/', description: 'an absolute path on the box' })),
       },
@@ -43,6 +47,16 @@ export const ImageCreate = Type.Object(
   },
   strict,
 );
+
+export const CatalogueImage = Type.Object({
+  kind: Type.Literal('catalogue-image'),
+  name: Type.String(),
+  title: Type.String(),
+  aliases: Type.Array(Type.String()),
+  url: Type.String(),
+  user: Type.String({ description: 'account that gets the SSH keys' }),
+  firmware: Type.Optional(Type.String({ description: 'the only one it boots under' })),
+});
 
 export const Volume = Type.Object({
   kind: Type.Literal('volume'),

@@ -1,13 +1,14 @@
-/** `croft image`: add from a name, address or file, build here, list, delete. */
+/** `croft image`: add from a name of the catalogue, an address or a file, build here, list, delete. */
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { Image, ImageCreate } from '../../client/types.ts';
+import type { CatalogueImage, Image, ImageCreate } from '../../client/types.ts';
 import { usageError } from '../exit.ts';
-import { dryRunOption, outputOption, waitOptions } from '../options.ts';
-import { imageColumns } from '../output/columns.ts';
+import { dryRunOption, listOptions, outputOption, waitOptions } from '../options.ts';
+import { catalogueColumns, imageColumns } from '../output/columns.ts';
 import { percent } from '../output/values.ts';
 import { onAction, type Session, type Shell } from '../session.ts';
+import { nearest } from '../suggest.ts';
 import { waitUntil } from '../wait.ts';
 import { addDelete, addList, addShow, dryRun, type Noun } from './resource.ts';
 
@@ -19,9 +20,17 @@ export function register(program: Command, shell: Shell): void {
   const image = program.command('image').description('images that VMs are made of');
   addList(image, shell, noun);
   addShow(image, shell, noun);
+  addCatalogue(image, shell);
   addAdd(image, shell);
   addBuild(image, shell);
   addDelete(image, shell, noun);
+}
+
+function addCatalogue(parent: Command, shell: Shell): void {
+  const list = listOptions(parent.command('catalogue').description('list the well-known images that `add` takes by name'));
+  onAction(list, shell, async ({ session }) => {
+    session.printList(await session.client.imageCatalogue.list({}, session.io.signal), catalogueColumns);
+  });
 }
 
 type AddOptions = { name?: string; checksum?: string; pool?: string };
@@ -34,32 +43,43 @@ const withCommon = (command: Command): Command =>
   );
 
 function addAdd(parent: Command, shell: Shell): void {
-  const add = withCommon(parent.command('add <source>').description('add an image from a URL or a file of the box')).option(
-    '--checksum <sum>',
-    'sha256:<hex> or sha512:<hex> of the bytes as fetched',
-  );
+  const add = withCommon(
+    parent.command('add <source>').description('add an image: a name of the catalogue, a URL, or a file'),
+  ).option('--checksum <sum>', 'sha256:<hex> or sha512:<hex> of the bytes as fetched');
   onAction<AddOptions>(add, shell, async ({ args: [source = ''], options, session }) => {
-    await create(session, imageFrom(source, options, session));
+    await create(session, await imageFrom(source, options, session));
   });
 }
 
 /** @throws CliError usage */
-function imageFrom(source: string, { name, checksum, pool }: AddOptions, session: Session): ImageCreate {
+async function imageFrom(source: string, { name, checksum, pool }: AddOptions, session: Session): Promise<ImageCreate> {
   const common = { name: name ?? nameFrom(source), checksum, pool };
   if (/^https?:\/\//.test(source)) return { ...common, source: { url: source } };
   const build = builds.find((each) => each === source);
   if (build) return { ...common, source: { build } };
   if (!source.includes('/') && !existsSync(source)) {
-    throw usageError(
-      `${JSON.stringify(source)} is no address, no file here, and no image Croft builds.`,
-      `Give a URL, a file, or one of ${builds.join(', ')}.`,
-    );
+    const entry = await inCatalogue(source, session);
+    return { ...common, name: name ?? entry.name.replaceAll('.', '-'), source: { catalogue: entry.name } };
   }
   // A file is read by the box itself: only over its own socket is our path surely its path.
   const path = session.connection.socketPath ? resolve(source) : source;
   if (!path.startsWith('/'))
     throw usageError(`${source}: from another machine, give the absolute path of a file on the box, or a URL.`);
   return { ...common, source: { file: path } };
+}
+
+/** @throws CliError usage, naming the nearest */
+async function inCatalogue(source: string, session: Session): Promise<CatalogueImage> {
+  const entries = await session.client.imageCatalogue.list({}, session.io.signal);
+  const found = entries.find(({ name, aliases }) => name === source || aliases.includes(source));
+  if (found) return found;
+  const known = [...builds, ...entries.flatMap(({ name, aliases }) => [name, ...aliases])];
+  const meant = nearest(source, known);
+  throw usageError(
+    `${JSON.stringify(source)} is no address, no file here, and no image of the catalogue.`,
+    ...(meant ? [`Did you mean ${meant}?`] : []),
+    `Give a URL, a file, or a name: ${entries.map(({ name }) => name).join(', ')}.`,
+  );
 }
 
 /** `https://x/Debian_13-generic.qcow2` → `debian-13-generic`. */
