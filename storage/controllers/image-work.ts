@@ -71,6 +71,12 @@ async function flatFile(context: StorageContext, job: Job, workDir: string): Pro
     await checkFile(input, image.spec.checksum);
     return convert(context, job, workDir, input);
   }
+  if (image.spec.source.upload !== undefined) {
+    const progress = (done: number, total: number): void => report('Fetching', done / total, 'receiving the upload');
+    const part = await context.uploads.completed(job.id, { signal, progress });
+    await checkFile(part, image.spec.checksum);
+    return convert(context, job, workDir, part);
+  }
   throw new CroftError('invalid-input', 'spec.source: name one of build, catalogue, url, file or upload.');
 }
 
@@ -87,7 +93,8 @@ async function fromCatalogue(context: StorageContext, job: Job, workDir: string,
   return origin;
 }
 
-async function convert(context: StorageContext, { report, signal }: Job, workDir: string, input: string): Promise<string> {
+async function convert(context: StorageContext, job: Job, workDir: string, input: string): Promise<string> {
+  const { report, signal } = job;
   const output = join(workDir, 'flat.qcow2');
   report('Converting', 0);
   await convertImage({
@@ -98,7 +105,8 @@ async function convert(context: StorageContext, { report, signal }: Job, workDir
     progress: (done, total) => report('Converting', done / total),
     signal,
   });
-  await rm(input, { force: true });
+  // An upload stays until the pool has the image: nobody would send it again.
+  if (!job.image.spec.source.upload) await rm(input, { force: true });
   return output;
 }
 

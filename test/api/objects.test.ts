@@ -20,7 +20,7 @@ describe('images, networks, pools, volumes, node', () => {
       id: expect.any(String),
     });
     expect((await api.call('POST', '/v1/images', { body: { name: 'a', source: {} } })).body.detail).toMatch(
-      /give exactly one of build, catalogue, url or file/,
+      /give exactly one of build, catalogue, url, file or upload/,
     );
     expect((await api.call('POST', '/v1/images', { body: { name: 'a', source: { url: 'ftp://x/y' } } })).body.detail).toMatch(
       /"ftp:\/\/x\/y" must be an http or https address/,

@@ -33,6 +33,7 @@ export const ImageCreate = Type.Object(
         catalogue: Type.Optional(Type.String({ maxLength: 63, description: 'a name of /v1/image-catalogue' })),
         url: Type.Optional(Type.String({ maxLength: 4096, pattern: '^https?://', description: 'an http or https address' })),
         file: Type.Optional(Type.String({ maxLength: 4096, pattern: '^/', description: 'an absolute path on the box' })),
+        upload: Type.Optional(Type.Object({}, { ...strict, description: 'bytes that are sent to /v1/images/{name}/upload' })),
       },
       strict,
     ),
@@ -57,6 +58,13 @@ export const CatalogueImage = Type.Object({
   user: Type.String({ description: 'account that gets the SSH keys' }),
   firmware: Type.Optional(Type.String({ description: 'the only one it boots under' })),
 });
+
+export const Upload = Type.Object({
+  size: Bytes,
+  offset: Type.Integer({ description: 'bytes that have come; the next piece begins here' }),
+  expiresAt: Time,
+});
+export const UploadCreate = Type.Object({ size: Type.Integer({ minimum: 1, description: 'bytes of the whole file' }) }, strict);
 
 export const Volume = Type.Object({
   kind: Type.Literal('volume'),

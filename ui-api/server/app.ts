@@ -36,6 +36,7 @@ import { auditRoutes } from './routes/audit.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { eventRoutes } from './routes/events.ts';
 import { imageRoutes } from './routes/images.ts';
+import { imageUploadRoutes } from './routes/image-uploads.ts';
 import { networkRoutes } from './routes/networks.ts';
 import { nodeRoutes } from './routes/node.ts';
 import { diskRoutes } from './routes/disks.ts';
@@ -123,6 +124,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   snapshotRoutes(scope, context);
   consoleRoutes(scope, context);
   imageRoutes(scope);
+  imageUploadRoutes(scope, context);
   volumeRoutes(scope);
   networkRoutes(scope);
   poolRoutes(scope);

@@ -33,7 +33,7 @@ function addCatalogue(parent: Command, shell: Shell): void {
   });
 }
 
-type AddOptions = { name?: string; checksum?: string; pool?: string };
+type AddOptions = { name?: string; checksum?: string; pool?: string; upload?: boolean };
 
 const withCommon = (command: Command): Command =>
   waitOptions(
@@ -43,16 +43,21 @@ const withCommon = (command: Command): Command =>
   );
 
 function addAdd(parent: Command, shell: Shell): void {
-  const add = withCommon(
-    parent.command('add <source>').description('add an image: a name of the catalogue, a URL, or a file'),
-  ).option('--checksum <sum>', 'sha256:<hex> or sha512:<hex> of the bytes as fetched');
+  const add = withCommon(parent.command('add <source>').description('add an image: a name of the catalogue, a URL, or a file'))
+    .option('--checksum <sum>', 'sha256:<hex> or sha512:<hex> of the bytes as fetched')
+    .option('--upload', 'send the file over the API, as from another machine');
   onAction<AddOptions>(add, shell, async ({ args: [source = ''], options, session }) => {
-    await create(session, await imageFrom(source, options, session));
+    const body = await imageFrom(source, options, session);
+    if (!body.source.upload) return create(session, body);
+    if (await dryRun(session, (query) => session.client.images.create(body, query))) return;
+    const { uploadFile } = await import('../upload.ts');
+    await uploadFile(session, source, { name: body.name, checksum: body.checksum, pool: body.pool });
+    await untilReady(session, body.name);
   });
 }
 
 /** @throws CliError usage */
-async function imageFrom(source: string, { name, checksum, pool }: AddOptions, session: Session): Promise<ImageCreate> {
+async function imageFrom(source: string, { name, checksum, pool, upload }: AddOptions, session: Session): Promise<ImageCreate> {
   const common = { name: name ?? nameFrom(source), checksum, pool };
   if (/^https?:\/\//.test(source)) return { ...common, source: { url: source } };
   const build = builds.find((each) => each === source);
@@ -61,11 +66,13 @@ async function imageFrom(source: string, { name, checksum, pool }: AddOptions, s
     const entry = await inCatalogue(source, session);
     return { ...common, name: name ?? entry.name.replaceAll('.', '-'), source: { catalogue: entry.name } };
   }
-  // A file is read by the box itself: only over its own socket is our path surely its path.
-  const path = session.connection.socketPath ? resolve(source) : source;
-  if (!path.startsWith('/'))
-    throw usageError(`${source}: from another machine, give the absolute path of a file on the box, or a URL.`);
-  return { ...common, source: { file: path } };
+  const here = existsSync(source);
+  // Over its own socket the box reads the file itself: our path is its path.
+  if (session.connection.socketPath && !upload) return { ...common, source: { file: resolve(source) } };
+  if (here) return { ...common, source: { upload: {} } };
+  // Not here, but it may well be a file of the box.
+  if (source.startsWith('/') && !upload) return { ...common, source: { file: source } };
+  throw usageError(`${source}: there is no such file here.`, 'Give a file, the absolute path of a file on the box, or a URL.');
 }
 
 /** @throws CliError usage, naming the nearest */
@@ -107,14 +114,20 @@ async function create(session: Session, body: ImageCreate): Promise<void> {
   if (await dryRun(session, (query) => images.create(body, query))) return;
   const { body: created } = await images.create(body, session.project);
   if (session.options.wait === false) return session.print(`${created.id ?? body.name}\n`);
+  await untilReady(session, body.name);
+}
+
+async function untilReady(session: Session, name: string): Promise<void> {
+  const { images } = session.client;
+  if (session.options.wait === false) return;
   const made = await waitUntil<Image>(session, {
-    what: `Image ${body.name}`,
+    what: `Image ${name}`,
     goal: 'ready',
-    look: () => images.get(body.name, undefined, session.io.signal),
+    look: () => images.get(name, undefined, session.io.signal),
     reached: (image) => image?.state === 'ready',
     describe: (image) => [image?.state ?? 'missing', percent(image?.progress), image?.reason].filter(Boolean).join(' '),
     hopeless: (image) => (image?.state === 'failed' ? `failed: ${image.reason ?? 'no reason was given'}` : undefined),
-    resume: `croft image show ${body.name} --watch`,
+    resume: `croft image show ${name} --watch`,
   });
   if (session.options.output && made) session.printOne(made, imageColumns);
 }

@@ -19,7 +19,7 @@ export async function createImage(store: ResourceStore, { name, labels, ...spec 
   if (given.length !== 1) {
     refuseField(
       '/source',
-      `source: has ${given.length === 0 ? 'nothing' : given.join(' and ')}; give exactly one of build, catalogue, url or file.`,
+      `source: has ${given.length === 0 ? 'nothing' : given.join(' and ')}; give exactly one of build, catalogue, url, file or upload.`,
     );
   }
   if (spec.source.url !== undefined && !URL.canParse(spec.source.url)) {
