@@ -101,6 +101,9 @@ export const image = defineKind({
 });
 export type Image = Of<typeof image>;
 
+/** An image that goes as soon as a disk is made of it: the bytes of an imported VM. */
+export const singleUseAnnotation = 'croft.io/single-use';
+
 export const storagePool = defineKind({
   apiVersion,
   kind: 'StoragePool',

@@ -3,6 +3,7 @@ import type { Static } from 'typebox';
 import type * as disks from '../schemas/disks.ts';
 import type * as objects from '../schemas/objects.ts';
 import type * as snapshots from '../schemas/snapshots.ts';
+import type * as transfer from '../schemas/transfer.ts';
 import type * as vm from '../schemas/vm.ts';
 
 export type { DiskWish, NicWish, Vm, VmCreate, VmPatch } from '../schemas/vm.ts';
@@ -30,5 +31,7 @@ export type InstanceType = Static<typeof vm.InstanceType>;
 export type Explanation = Static<typeof vm.ExplanationOut>;
 export type ConsoleTicket = Static<typeof vm.Ticket>;
 
+export type VmImport = Static<typeof transfer.VmImport>;
+export type Export = Static<typeof transfer.Export>;
 export type Snapshot = Static<typeof snapshots.Snapshot>;
 export type Page<T> = { items: T[]; nextPageToken?: string };

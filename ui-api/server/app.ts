@@ -48,6 +48,7 @@ import { taskRoutes } from './routes/tasks.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
+import { vmImportRoutes } from './routes/vm-import.ts';
 import { vmDeviceRoutes } from './routes/vm-devices.ts';
 import { vmRoutes } from './routes/vms.ts';
 import { volumeRoutes } from './routes/volumes.ts';
@@ -121,6 +122,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   vmRoutes(scope, context);
   vmActionRoutes(scope, context);
   vmDeviceRoutes(scope);
+  vmImportRoutes(scope);
   snapshotRoutes(scope, context);
   consoleRoutes(scope, context);
   imageRoutes(scope);

@@ -5,21 +5,15 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { loadConfig } from '../../../appliance/config.ts';
 import { run } from '../../../appliance/host/exec.ts';
-import { silentLogger } from '../../../appliance/host/logger.ts';
-import type { BoxPort } from '../../../appliance/ports.ts';
-import { image, token } from '../../../appliance/resources/croft-kinds.ts';
+import { image } from '../../../appliance/resources/croft-kinds.ts';
 import { createUploads, type Uploads } from '../../../storage/images/uploads.ts';
-import { createApp } from '../../../ui-api/server/app.ts';
-import { listen } from '../../../ui-api/server/listen.ts';
-import { issueTokenSecret } from '../../../ui-api/auth/tokens.ts';
 import { createClient } from '../../../ui-api/client/client.ts';
 import { nodeTransport } from '../../../ui-api/client/node-transport.ts';
 import { sendUpload } from '../../../ui-api/client/upload.ts';
 import { runCli } from '../cli/run-cli.ts';
 import { eventually } from '../../helpers/eventually.ts';
-import { startStorageBox, type StorageBox } from '../../helpers/storage-box.ts';
+import { startStorageApi, type StorageApi } from '../../helpers/storage-api.ts';
 
 const sha256 = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
@@ -105,40 +99,20 @@ describe('uploads', () => {
 
 describe('from client to image', () => {
   let root: string;
-  let box: StorageBox;
-  let stopApi: () => Promise<void>;
+  let box: StorageApi;
   let port = 0;
-  let secret: string;
   let proxy: Server | undefined;
   const sockets = new Set<Socket>();
 
   const start = async (): Promise<void> => {
-    box = await startStorageBox(join(root, 'box'));
-    const app = createApp({
-      store: box.store,
-      box: box.box,
-      port: {} as BoxPort,
-      uploads: box.storage.uploads,
-      tasks: box.box.tasks,
-      events: box.box.events,
-      config: loadConfig({ data: root, run: join(root, 'run') }, {}),
-      logger: silentLogger(),
-      version: 'test',
-    });
-    const { address } = await listen(app, { tcp: { host: '127.0.0.1', port } });
-    port = address?.port ?? 0;
-    stopApi = () => app.close();
+    box = await startStorageApi(root, port);
+    port = box.port;
   };
-  const stop = async (): Promise<void> => {
-    await stopApi();
-    await box.close();
-  };
+  const stop = (): Promise<void> => box.close();
   beforeEach(async () => {
     root = await mkdtemp(join(tmpdir(), 'croft-upload-'));
     port = 0;
     await start();
-    await box.store.create(token, { metadata: { name: 't' }, spec: { role: 'operator' } });
-    secret = await issueTokenSecret(box.store, 't');
   });
   afterEach(async () => {
     for (const socket of sockets) socket.destroy();
@@ -170,7 +144,7 @@ describe('from client to image', () => {
     await new Promise<void>((resolve) => proxy?.listen(0, '127.0.0.1', resolve));
     return { url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`, cuts: () => cuts };
   };
-  const clientAt = (baseUrl: string) => createClient({ transport: nodeTransport({ baseUrl }), token: secret });
+  const clientAt = (baseUrl: string) => createClient({ transport: nodeTransport({ baseUrl }), token: box.secret });
   const makeDisk = async (format: string): Promise<Buffer> => {
     const raw = join(root, 'raw.img');
     const file = join(root, `disk.${format}`);
@@ -252,7 +226,7 @@ describe('from client to image', () => {
   it('is one command, which goes on where it was interrupted', async () => {
     await makeDisk('qcow2');
     await run(['xz', '-k', join(root, 'disk.qcow2')]);
-    const env = { CROFT_HOST: `http://127.0.0.1:${port}`, CROFT_TOKEN: secret };
+    const env = { CROFT_HOST: `http://127.0.0.1:${port}`, CROFT_TOKEN: box.secret };
     const file = join(root, 'disk.qcow2.xz');
     const body = await readFile(file);
     await create(body);
@@ -266,7 +240,7 @@ describe('from client to image', () => {
 
   it('answers requests that make no sense by what would be right', async () => {
     const base = `http://127.0.0.1:${port}/v1/images`;
-    const headers = { authorization: `Bearer ${secret}`, 'content-type': 'application/offset+octet-stream' };
+    const headers = { authorization: `Bearer ${box.secret}`, 'content-type': 'application/offset+octet-stream' };
     const patch = async (name: string, more: Record<string, string>, body = 'x') => {
       const answer = await fetch(`${base}/${name}/upload`, { method: 'PATCH', headers: { ...headers, ...more }, body });
       return { status: answer.status, ...((await answer.json()) as { code: string; detail: string }) };
