@@ -119,7 +119,7 @@ async function compose(
   const vms = await startVmService({ config, store, box, informers, networks, storage, hypervisor, placement, logger });
   stack.push('vms', () => vms.stop());
 
-  const api = await startApi({ config, store, box, port: vms.port, logger, version });
+  const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, logger, version });
   stack.push('api', () => api.close());
   if (pods) {
     const instances = informers.virtualMachineInstance;

@@ -11,6 +11,22 @@ export type VmKey = { name: string; namespace: string };
 /** Actions on a running guest that have no desired state to write. */
 export type GuestAction = 'pause' | 'unpause' | 'reset' | 'soft-reboot';
 
+/** How far an upload is; `offset` of `size` bytes are on disk. */
+export type UploadState = { size: number; offset: number /** When it is dropped unless more comes. */; expiresAt: string };
+
+/** Bytes of images that come over the API, by the image's id. */
+export interface ImageUploads {
+  /** Begins one, or tells how far it is. @throws CroftError `too-large`, `insufficient-storage`, `conflict` for another size */
+  begin(imageId: string, size: number): Promise<UploadState>;
+  state(imageId: string): Promise<UploadState | undefined>;
+  /**
+   * Takes what comes until it ends, also when the connection breaks: then what came is kept.
+   * @throws CroftError `not-found`, `conflict` when `offset` is not where it ended, `too-large`, `insufficient-storage`
+   */
+  append(imageId: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<UploadState>;
+  drop(imageId: string): Promise<void>;
+}
+
 /** Why an object isn't as wished: one sentence with numbers, and what to do next. */
 export type Explanation = { state: string; sentence: string; next: string[]; evidence: { at?: string; text: string }[] };
 

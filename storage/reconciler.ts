@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { isCroftError } from '../appliance/errors.ts';
 import type { Config, Paths } from '../appliance/config.ts';
 import type { Logger } from '../appliance/host/logger.ts';
+import type { ImageUploads } from '../appliance/ports.ts';
 import type { Events } from '../appliance/reconcile/events.ts';
 import { keyOf } from '../appliance/reconcile/informer.ts';
 import type { Tasks } from '../appliance/reconcile/tasks.ts';
@@ -25,6 +26,7 @@ import { startDataVolumeController } from './controllers/data-volumes.ts';
 import { poolOfImage, startImageController } from './controllers/images.ts';
 import { startPoolController } from './controllers/pools.ts';
 import type { VolumeDriver, VolumeResolver } from './driver.ts';
+import { createUploads } from './images/uploads.ts';
 import { createPools } from './pools.ts';
 
 export type { StorageInformers } from './controllers/context.ts';
@@ -42,9 +44,13 @@ export type StorageOptions = {
   maxImageSize?: number;
   /** Tests serve images on loopback. */
   allowOwnAddresses?: boolean;
+  /** Tests: base address of a server that stands in for the catalogue's publishers. */
+  catalogueMirror?: string;
 };
 
 export type StorageService = VolumeResolver & {
+  /** Where the API hands in the bytes of images. */
+  uploads: ImageUploads;
   /** @throws CroftError `not-found`, `unavailable` */
   pool(name: string): VolumeDriver;
   /** The volume of a claim, whatever its state. */
@@ -67,6 +73,8 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
   const pools = createPools({ pools: options.paths.pools, ceph, logger });
   const imageWork = join(config.data, 'image-work');
   await mkdir(imageWork, { recursive: true, mode: 0o711 });
+  const maxImageSize = options.maxImageSize ?? defaultMaxImageSize;
+  const uploads = createUploads({ directory: imageWork, maxSize: maxImageSize });
   const context: StorageContext = {
     store,
     informers,
@@ -75,14 +83,19 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
     events,
     logger,
     imageWork,
+    uploads,
     cache: config.cache,
-    maxImageSize: options.maxImageSize ?? defaultMaxImageSize,
+    maxImageSize,
     allowOwnAddresses: options.allowOwnAddresses ?? false,
+    catalogueMirror: options.catalogueMirror,
   };
   await informers.image.synced();
   await forgetOrphans(context);
 
   const images = startImageController(context);
+  uploads.onChange = (id) => {
+    for (const object of informers.image.list()) if (idOf(object) === id) images.enqueue(keyOf(object));
+  };
   const claims = startClaimController(context);
   const dataVolumes = startDataVolumeController(context);
   // What waited for the pool goes on as soon as it opens.
@@ -95,6 +108,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
   const controllers = [poolController, images, claims, dataVolumes];
 
   return {
+    uploads,
     pool: (name) => pools.get(name),
     async volumeOf(namespace, claimName) {
       const claim = await store.get(persistentVolumeClaim, claimName, namespace);
@@ -106,6 +120,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
       for (const controller of controllers) await controller.idle();
     },
     async stop() {
+      await uploads.stop();
       await Promise.all(controllers.map((controller) => controller.stop()));
       await ceph.close();
     },

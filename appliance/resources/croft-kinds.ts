@@ -66,6 +66,8 @@ export const image = defineKind({
           /** Built here from Debian packages: `tiny` or `debian`. */
           build: Type.Optional(Type.Enum(['tiny', 'debian'])),
           url: Type.Optional(Type.String()),
+          /** A name of the catalogue (image-catalogue.ts): address and digest are its publisher's. */
+          catalogue: Type.Optional(Type.String()),
           /** A file of the box, taken in once. */
           file: Type.Optional(Type.String()),
           /** Bytes come by upload. */
@@ -88,6 +90,8 @@ export const image = defineKind({
     /** Bytes taken in the pool. */
     size: Type.Optional(Type.Integer()),
     message: Type.Optional(Type.String()),
+    /** What a name of the catalogue meant when it was fetched. */
+    origin: Type.Optional(Type.Object({ url: Type.String(), checksum: Type.String() })),
     /** The generation that a failure is of: it stands until the spec changes. */
     observedGeneration: Type.Optional(Type.Integer()),
     conditions: Type.Optional(Type.Array(Condition)),
@@ -98,6 +102,9 @@ export const image = defineKind({
   ],
 });
 export type Image = Of<typeof image>;
+
+/** An image that goes as soon as a disk is made of it: the bytes of an imported VM. */
+export const singleUseAnnotation = 'croft.io/single-use';
 
 export const storagePool = defineKind({
   apiVersion,

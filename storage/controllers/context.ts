@@ -10,6 +10,7 @@ import { idLabel } from '../../appliance/resources/identity.ts';
 import type { Condition, Resource } from '../../appliance/resources/meta.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
 import type { VolumeDriver } from '../driver.ts';
+import type { Uploads } from '../images/uploads.ts';
 import type { Pools } from '../pools.ts';
 
 export type StorageInformers = {
@@ -28,10 +29,14 @@ export type StorageContext = {
   logger: Logger;
   /** Scratch space of images that are being made, one directory for each by its id. */
   imageWork: string;
+  /** Bytes that people send; in the same directories. */
+  uploads: Uploads;
   /** Downloads and unpacked packages that can be fetched again. */
   cache: string;
   /** Bytes an image may have, fetched or unpacked. */
   maxImageSize: number;
+  /** Tests: stands in for the publishers of the catalogue. */
+  catalogueMirror?: string | undefined;
   /** Lets images be fetched from loopback and the box's own addresses: for tests. */
   allowOwnAddresses: boolean;
 };

@@ -6,7 +6,7 @@
 import { CroftError, isCroftError } from '../../appliance/errors.ts';
 import { startController, watching, type Controller } from '../../appliance/reconcile/controller.ts';
 import { fromKey, keyOf } from '../../appliance/reconcile/informer.ts';
-import { image } from '../../appliance/resources/croft-kinds.ts';
+import { image, singleUseAnnotation } from '../../appliance/resources/croft-kinds.ts';
 import {
   dataVolume,
   persistentVolumeClaim,
@@ -206,11 +206,21 @@ async function follow(context: StorageContext, object: DataVolume, claim: Persis
   const owned = claim.metadata.ownerReferences?.some((owner) => owner.uid === object.metadata.uid);
   if (!owned)
     return report(context, object, 'Failed', `A claim ${claim.metadata.name} exists already and is not of this DataVolume.`);
-  if (claim.status?.phase === 'Bound') return report(context, object, 'Succeeded', '');
+  if (claim.status?.phase === 'Bound') {
+    // Before the end is told: told, this is not looked at again.
+    await useUp(context, object);
+    return report(context, object, 'Succeeded', '');
+  }
   const message = conditionOf(claim.status?.conditions, 'Bound')?.message ?? 'The disk is being made.';
   const { source, sourceRef } = object.spec;
   const phase = source?.pvc || source?.snapshot || sourceRef ? 'CloneInProgress' : 'ImportInProgress';
   return report(context, object, phase, message);
+}
+
+/** Deletes the image a disk was made of, where it was for this disk only. Its bytes stay as long as the disk lies on them. */
+async function useUp({ store }: StorageContext, { spec }: DataVolume): Promise<void> {
+  const source = spec.sourceRef && (await store.get(image, spec.sourceRef.name));
+  if (source?.metadata.annotations?.[singleUseAnnotation] === 'true') await store.delete(image, source.metadata.name);
 }
 
 async function report({ store, events }: StorageContext, object: DataVolume, phase: string, message: string): Promise<void> {

@@ -13,6 +13,7 @@ import { node, token } from '../../appliance/resources/croft-kinds.ts';
 import { openBoxStore } from '../../appliance/store/box/box-store.ts';
 import { editStatus } from '../../appliance/store/edit.ts';
 import { openSqliteStore } from '../../appliance/store/sqlite.ts';
+import { createUploads } from '../../storage/images/uploads.ts';
 import { issueTokenSecret } from '../../ui-api/auth/tokens.ts';
 import type { Role } from '../../ui-api/auth/roles.ts';
 import { createApp } from '../../ui-api/server/app.ts';
@@ -40,10 +41,13 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
   const store = openSqliteStore({ path: join(directory, 'store.db') });
   const box = openBoxStore(join(directory, 'box.db'));
   const calls: PortCalls = { acted: [], consoles: [], running: true };
+  mkdirSync(join(directory, 'image-work'));
+  const uploads = createUploads({ directory: join(directory, 'image-work'), maxSize: 2 ** 40, reserve: 0 });
   const app = createApp({
     store,
     box,
     port: pretendedBox(calls),
+    uploads,
     tasks: box.tasks,
     events: box.events,
     config: loadConfig({ data: directory, run: join(directory, 'run') }, {}),
@@ -104,12 +108,14 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
     base,
     tokens,
     calls,
+    uploads,
     call,
     callLocally,
     unixSocket,
     directory,
     async stop() {
       await app.close();
+      await uploads.stop();
       await store.close();
       await box.close();
       rmSync(directory, { recursive: true, force: true });

@@ -48,6 +48,7 @@ export type Client = {
   collection<T, Create = Record<string, unknown>>(path: string): Collection<T, Create>;
   readonly vms: Collection<api.Vm, api.VmCreate>;
   readonly images: Collection<api.Image, api.ImageCreate>;
+  readonly imageCatalogue: Collection<api.CatalogueImage>;
   readonly volumes: Collection<api.Volume, api.VolumeCreate>;
   readonly networks: Collection<api.Network, api.NetworkCreate>;
   readonly uplinks: Collection<api.Uplink, api.UplinkCreate>;
@@ -142,6 +143,7 @@ export function createClient(options: ClientOptions = {}): Client {
     collection,
     vms: collection('/v1/vms'),
     images: collection('/v1/images'),
+    imageCatalogue: collection('/v1/image-catalogue'),
     volumes: collection('/v1/volumes'),
     networks: collection('/v1/networks'),
     uplinks: collection('/v1/uplinks'),

@@ -5,10 +5,12 @@ import type * as history from '../schemas/history.ts';
 import type * as objects from '../schemas/objects.ts';
 import type * as snapshots from '../schemas/snapshots.ts';
 import type * as uplinks from '../schemas/uplinks.ts';
+import type * as transfer from '../schemas/transfer.ts';
 import type * as vm from '../schemas/vm.ts';
 
 export type { DiskWish, NicWish, Vm, VmCreate, VmPatch } from '../schemas/vm.ts';
 export type Image = Static<typeof objects.Image>;
+export type CatalogueImage = Static<typeof objects.CatalogueImage>;
 export type ImageCreate = Static<typeof objects.ImageCreate>;
 export type Volume = Static<typeof objects.Volume>;
 export type VolumeCreate = Static<typeof objects.VolumeCreate>;
@@ -35,5 +37,7 @@ export type InstanceType = Static<typeof vm.InstanceType>;
 export type Explanation = Static<typeof vm.ExplanationOut>;
 export type ConsoleTicket = Static<typeof vm.Ticket>;
 
+export type VmImport = Static<typeof transfer.VmImport>;
+export type Export = Static<typeof transfer.Export>;
 export type Snapshot = Static<typeof snapshots.Snapshot>;
 export type Page<T> = { items: T[]; nextPageToken?: string };

@@ -13,6 +13,7 @@ export async function openApiText(): Promise<string> {
     store: nothing,
     box: nothing,
     port: nothing,
+    uploads: nothing,
     tasks: nothing,
     events: nothing,
     config: loadConfig({}, {}),

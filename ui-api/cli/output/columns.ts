@@ -53,6 +53,14 @@ export const imageColumns: Column<api.Image>[] = [
   wide(of('id', (image) => image.id)),
 ];
 
+export const catalogueColumns: Column<api.CatalogueImage>[] = [
+  of('name', (entry) => entry.name),
+  of('title', (entry) => entry.title),
+  of('user', (entry) => entry.user),
+  of('aliases', (entry) => entry.aliases),
+  wide(of('url', (entry) => entry.url)),
+];
+
 export const volumeColumns: Column<api.Volume>[] = [
   of('name', (volume) => volume.name),
   of('state', (volume) => volume.state),

@@ -47,7 +47,8 @@ function targetOf(request: FastifyRequest): string {
 
 export function useAudit(app: Server, { box, logger }: AppContext): void {
   app.addHook('onSend', async (request, reply, payload) => {
-    if (quiet.has(request.method) || request.plan) return payload;
+    const piece = request.routeOptions.config.piece === true && reply.statusCode < 400;
+    if (quiet.has(request.method) || request.plan || piece) return payload;
     try {
       box.audit.append({
         who: whoOf(request),

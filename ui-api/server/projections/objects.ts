@@ -14,6 +14,7 @@ export const projectImage = (image: Image) =>
     state: image.metadata.deletionTimestamp ? 'terminating' : kebab(image.status?.phase ?? 'Pending'),
     progress: image.status?.progress,
     source: image.spec.source,
+    origin: image.status?.origin,
     checksum: image.spec.checksum,
     pool: image.spec.pool,
     size: image.status?.virtualSize,

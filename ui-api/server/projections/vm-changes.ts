@@ -27,6 +27,16 @@ export function moveNic(vm: VirtualMachine, nicName: string, network: string): v
     : [...sources, networkSource(nicName, network)];
 }
 
+/** Disks and NICs on virtio, or on SATA and e1000e, which need no drivers. CDs stay where they are. */
+export function switchDevices(vm: VirtualMachine, to: 'compatible' | 'virtio'): void {
+  const { devices } = vm.spec.template.spec.domain;
+  for (const disk of devices.disks ?? []) {
+    // The seed is no disk of the guest's; it stays where cloud-init has found it.
+    if (!disk.cdrom && disk.name !== 'cloudinit') disk.disk = { ...disk.disk, bus: to === 'virtio' ? 'virtio' : 'sata' };
+  }
+  for (const nic of devices.interfaces ?? []) nic.model = to === 'virtio' ? 'virtio' : 'e1000e';
+}
+
 /** A running guest keeps its cpus and memory until it is restarted. */
 export function patchVm(vm: VirtualMachine, patch: VmPatch): void {
   const spec = vm.spec.template.spec;
