@@ -78,7 +78,7 @@ export function createApp(options: AppOptions): Server {
     // One line per request would drown the log of a polling box; failures are logged by problems.ts, changes audited.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
-    genReqId: () => randomBytes(8).toString('hex'),
+    genReqId: traceIds(),
     routerOptions: { maxParamLength: 300 },
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   }) as unknown as Server;
@@ -112,6 +112,16 @@ export function createApp(options: AppOptions): Server {
     await Promise.all(closers.map((close) => close()));
   });
   return app;
+}
+
+/** 16 hex digits: eight of this start of the service, eight that count its requests. */
+function traceIds(): () => string {
+  const start = randomBytes(4).toString('hex');
+  let count = 0;
+  return () => {
+    count = (count + 1) >>> 0;
+    return start + count.toString(16).padStart(8, '0');
+  };
 }
 
 function allRoutes(scope: Server, context: AppContext, routes: RouteList): void {

@@ -81,7 +81,7 @@ export function eventRoutes(app: Server, { events, notifications, authenticator 
     const beat = setInterval(() => {
       send(': still here\n\n');
       // Who was signed out or removed meanwhile hears no more.
-      authenticator({ raw: request.raw, cookies: request.cookies }).then(
+      Promise.resolve(authenticator({ raw: request.raw, cookies: request.cookies })).then(
         (principal) => {
           if (!principal) end();
         },
