@@ -7,12 +7,11 @@
  * dry run, idempotency keys and audit. `createApp` composes them; `listen` (listen.ts) serves the app on TCP, TLS and
  * the unix socket at once. OpenAPI is made from the same schemas (openapi.ts).
  *
- * Order matters: the shared hooks live in one scope that loads after cookie, rate-limit and websocket, so that cookies
- * are parsed before anyone asks who calls.
+ * Order matters: the shared hooks live in one scope that loads after rate-limit and websocket. What only changes need is a
+ * hook of those routes alone (plugins/changes.ts): reads are asked for by the thousand, and a hook costs each of them.
  */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import cookie from '@fastify/cookie';
 import rateLimit from '@fastify/rate-limit';
 import websocket from '@fastify/websocket';
 import fastify, { LogController } from 'fastify';
@@ -77,6 +76,8 @@ export function createApp(options: AppOptions): Server {
     loggerInstance: logger.child({}, { level: logger.level }),
     // One line per request would drown the log of a polling box; failures are logged by problems.ts, changes audited.
     logController: new LogController({ disableRequestLogging: true }),
+    // No logger for each request, which costs more than most answers: what is logged names the trace id itself.
+    childLoggerFactory: (base) => base,
     bodyLimit,
     genReqId: traceIds(),
     routerOptions: { maxParamLength: 300 },
@@ -88,7 +89,6 @@ export function createApp(options: AppOptions): Server {
 
   useProblems(app);
   useHeaders(app, context);
-  app.register(cookie);
   app.register(rateLimit, { global: false, keyGenerator: (request) => request.ip ?? 'local' });
   app.register(websocket, { options: { maxPayload: maxFrame } });
   app.register(async (instance) => {

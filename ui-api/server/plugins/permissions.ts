@@ -18,13 +18,20 @@ export function usePermissions(app: Server, { authenticator }: AppContext): void
   // With a callback, not async: who was verified before is known at once, and a promise for each request costs more than
   // the check itself.
   app.addHook('onRequest', (request, _reply, done) => {
-    const given = authenticator({ raw: request.raw, cookies: request.cookies });
-    if (given instanceof Promise) {
-      given.then((principal) => done(refusal(request, principal)), done);
-      return;
-    }
-    done(refusal(request, given));
+    const given = authenticator(request.raw);
+    if (given instanceof Promise) void answer(request, given, done);
+    else done(refusal(request, given));
   });
+}
+
+async function answer(request: FastifyRequest, given: Promise<Principal | undefined>, done: (error?: Error) => void) {
+  let refused: Error | undefined;
+  try {
+    refused = refusal(request, await given);
+  } catch (error) {
+    refused = error as Error;
+  }
+  done(refused);
 }
 
 /** Notes who asks. @returns why they may not */
