@@ -29,7 +29,7 @@ import { useHeaders } from './plugins/headers.ts';
 import { useIdempotency } from './plugins/idempotency.ts';
 import { usePermissions } from './plugins/permissions.ts';
 import { sendProblem, useProblems } from './plugins/problems.ts';
-import { useValidation } from './plugins/validation.ts';
+import { compilersFactory, useValidation } from './plugins/validation.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { consoleRoutes } from './routes/console.ts';
@@ -76,6 +76,7 @@ export function createApp(options: AppOptions): Server {
     loggerInstance: logger.child({}, { level: logger.level }),
     // One line per request would drown the log of a polling box; failures are logged by problems.ts, changes audited.
     logController: new LogController({ disableRequestLogging: true }),
+    schemaController: { compilersFactory },
     // No logger for each request, which costs more than most answers: what is logged names the trace id itself.
     childLoggerFactory: (base) => base,
     bodyLimit,
