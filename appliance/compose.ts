@@ -12,6 +12,7 @@ import { makeDirectories, parseListen, type Config } from './config.ts';
 import { bootId } from './host/process-info.ts';
 import type { Logger } from './host/logger.ts';
 import { ensureLocalPool, requestTinyImage } from './defaults.ts';
+import { finishRestore } from './node/restore.ts';
 import { reportNode, thisNodeName, type Component } from './node/report.ts';
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
@@ -79,6 +80,7 @@ async function compose(
 ): Promise<Box> {
   const paths = makeDirectories(config);
   parseListen(config.listen);
+  await finishRestore(config.data);
   const inCluster = config.store === 'kubernetes';
   const store = await openStore(config, paths.store, logger);
   stack.push('store', () => store.close());

@@ -3,6 +3,7 @@
  * `croft dev` (the whole product on simulated drivers). Ctrl-C and SIGTERM stop the service, never the guests.
  */
 import { readFile } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -83,6 +84,8 @@ async function run(config: Config, simulated: boolean): Promise<number> {
   const box = await composeBox(config, { logger, simulated });
   await recordService(config.run);
   for (const line of greeting(box)) process.stdout.write(`${line}\n`);
+  // Node writes its cache of compiled code at the end only, and the next start may follow a kill.
+  flushCompileCache();
   await new Promise<void>((resolve) =>
     ended.signal.aborted ? resolve() : ended.signal.addEventListener('abort', () => resolve()),
   );

@@ -29,6 +29,7 @@ export type Token = Static<typeof objects.Token>;
 export type TokenCreate = Static<typeof objects.TokenCreate>;
 export type TokenWithSecret = Static<typeof objects.TokenWithSecret>;
 export type Node = Static<typeof objects.Node>;
+export type NodeBackup = Static<typeof objects.BackupOut>;
 export type Task = Static<typeof objects.Task>;
 export type ApiEvent = Static<typeof objects.EventOut>;
 export type History = Static<typeof history.History>;

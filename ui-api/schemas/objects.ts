@@ -298,3 +298,16 @@ export const SessionOut = Type.Object({
   via: Type.Enum(['socket', 'token', 'session']),
   expiresAt: Type.Optional(Time),
 });
+
+export const BackupBody = Type.Object(
+  { passphrase: Type.String({ minLength: 12, maxLength: 1024, description: 'a passphrase of at least 12 characters' }) },
+  { ...strict, secret: true },
+);
+export const BackupOut = Type.Object({
+  kind: Type.Literal('backup'),
+  createdAt: Time,
+  croft: Type.String({ description: 'version of Croft' }),
+  objects: Type.Integer(),
+  files: Type.Integer(),
+  file: Type.String({ description: 'the encrypted file, base64' }),
+});

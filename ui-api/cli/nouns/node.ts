@@ -4,10 +4,12 @@ import type { Node } from '../../client/types.ts';
 import { outputOption } from '../options.ts';
 import { nodeColumns } from '../output/columns.ts';
 import { onAction, type Shell } from '../session.ts';
+import { registerBackup } from './node-backup.ts';
 
 export function register(program: Command, shell: Shell): void {
   const node = program.command('node').description('this box');
   const show = outputOption(node.command('show').description('state, versions and components of the box'));
+  registerBackup(node, shell);
   onAction(show, shell, async ({ options, session }) => {
     const { body } = await session.client.request<Node>('GET', '/v1/node');
     session.printOne(body, nodeColumns);

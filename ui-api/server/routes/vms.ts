@@ -1,5 +1,6 @@
 /** /v1/vms: create, read, wait, change, delete. Handlers project and store, nothing more; the reconciler does the work. */
-import { Type } from 'typebox';
+import type { FastifyReply } from 'fastify';
+import { Type, type Static } from 'typebox';
 import { CroftError } from '../../../appliance/errors.ts';
 import { dataVolume } from '../../../appliance/resources/data-volume.ts';
 import { instanceTypes } from '../../../appliance/resources/instance-types.ts';
@@ -9,6 +10,7 @@ import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { ChangeQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
 import { ExplanationOut, InstanceType, Vm, VmCreate, VmDeleteQuery, VmGetQuery, VmListQuery, VmPatch } from '../../schemas/vm.ts';
 import type { AppContext, Server } from '../context.ts';
+import { keptPage, keptVm } from '../kept-views.ts';
 import { defaultProject, keyOf, mustFind, mustHaveImage, mustHaveNetwork } from '../lookup.ts';
 import { pageOf } from '../pages.ts';
 import { checkIfMatch, tag } from '../preconditions.ts';
@@ -19,6 +21,7 @@ import { waitForVm } from '../waiting.ts';
 
 const changeQuery = Type.Object({ ...ChangeQuery }, strict);
 const projectQuery = Type.Object({ ...ProjectQuery }, strict);
+const json = 'application/json; charset=utf-8';
 const defaultWaitSeconds = 60;
 
 /** Creates the one object of a VM. @throws CroftError `invalid-input` for images, networks and volumes that are not there */
@@ -51,8 +54,10 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
   app.get('/v1/vms', {
     config: viewer,
     schema: { summary: 'List VMs', querystring: VmListQuery, response: { 200: Page(Vm) } },
-    handler: async ({ store, query }) =>
-      pageOf(await viewVms(store, { namespace: query.project, labelSelector: query.labelSelector }), query),
+    handler: async ({ store, query }, reply) =>
+      store.shared
+        ? reply.type(json).send(keptPage(store.shared, query))
+        : pageOf(await viewVms(store, { namespace: query.project, labelSelector: query.labelSelector }), query),
   });
 
   app.post('/v1/vms', {
@@ -74,20 +79,11 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
       querystring: VmGetQuery,
       response: { 200: Vm },
     },
-    handler: async (request, reply) => {
+    // Not async where memory has the answer: this is what is asked most.
+    handler: (request, reply) => {
       const { store, params, query } = request;
-      const vm = await mustFind(store, virtualMachine, params.name, query.project);
-      if (query.waitFor === undefined) {
-        tag(reply, vm);
-        return await viewVm(store, vm);
-      }
-      const key = { name: vm.metadata.name, namespace: vm.metadata.namespace ?? defaultProject };
-      const gone = new AbortController();
-      reply.raw.once('close', () => gone.abort());
-      const waited = await waitForVm(store, key, query.waitFor, (query.timeoutSeconds ?? defaultWaitSeconds) * 1000, gone.signal);
-      // A client tells the two apart without knowing what each wish means.
-      tag(reply, waited.vm).header('croft-wait', waited.reached ? 'reached' : 'expired');
-      return waited.view;
+      const kept = query.waitFor === undefined && store.shared && keptVm(store.shared, params.name, query.project);
+      return kept ? tag(reply, kept.vm).type(json).send(kept.json) : readVm(store, params.name, query, reply);
     },
   });
 
@@ -153,6 +149,22 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
       return await (request.plan ? { name: vm.metadata.name } : reply.code(204).send());
     },
   });
+}
+
+/** Reads from the store, and waits where that is asked for. */
+async function readVm(store: ResourceStore, nameOrId: string, query: Static<typeof VmGetQuery>, reply: FastifyReply) {
+  const vm = await mustFind(store, virtualMachine, nameOrId, query.project);
+  if (query.waitFor === undefined) {
+    tag(reply, vm);
+    return await viewVm(store, vm);
+  }
+  const key = { name: vm.metadata.name, namespace: vm.metadata.namespace ?? defaultProject };
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  const waited = await waitForVm(store, key, query.waitFor, (query.timeoutSeconds ?? defaultWaitSeconds) * 1000, gone.signal);
+  // A client tells the two apart without knowing what each wish means.
+  tag(reply, waited.vm).header('croft-wait', waited.reached ? 'reached' : 'expired');
+  return waited.view;
 }
 
 /** Lets the VM's DataVolumes outlive it: they are no longer its own. */
