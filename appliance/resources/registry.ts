@@ -5,6 +5,7 @@ import { image, network, node, storagePool, token, user } from './croft-kinds.ts
 import { dataVolume, persistentVolumeClaim } from './data-volume.ts';
 import type { Kind } from './kind.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
+import { volumeMove } from './volume-move.ts';
 import { virtualMachine, virtualMachineInstance } from './virtual-machine.ts';
 
 export const kinds = [
@@ -15,6 +16,7 @@ export const kinds = [
   virtualMachineSnapshot,
   virtualMachineRestore,
   virtualMachineClone,
+  volumeMove,
   secret,
   network,
   image,
