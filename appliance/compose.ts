@@ -20,6 +20,7 @@ import { startInformer } from './reconcile/informer.ts';
 import { image, network, storagePool } from './resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
 import { parseBytes } from './resources/quantity.ts';
+import { volumeMove } from './resources/volume-move.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './resources/virtual-machine.ts';
 import { openBoxStore, type BoxStore } from './store/box/box-store.ts';
@@ -98,6 +99,7 @@ async function compose(
     virtualMachineSnapshot: startInformer(store, virtualMachineSnapshot, { logger }),
     virtualMachineRestore: startInformer(store, virtualMachineRestore, { logger }),
     virtualMachineClone: startInformer(store, virtualMachineClone, { logger }),
+    volumeMove: startInformer(store, volumeMove, { logger }),
     network: startInformer(store, network, { logger }),
     storagePool: startInformer(store, storagePool, { logger }),
     image: startInformer(store, image, { logger }),
@@ -118,7 +120,18 @@ async function compose(
   const pods = inCluster ? startInformer(store, pod, { labelSelector: `${shadowLabel}=true`, logger }) : undefined;
   stack.push('pods', async () => pods?.stop());
   const placement = pods ? createShadowPodPlacement(store, pods, thisNodeName()) : soloPlacement;
-  const vms = await startVmService({ config, store, box, informers, networks, storage, hypervisor, placement, logger });
+  const vms = await startVmService({
+    config,
+    store,
+    box,
+    informers,
+    networks,
+    storage,
+    hypervisor,
+    placement,
+    simulated,
+    logger,
+  });
   stack.push('vms', () => vms.stop());
 
   const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, logger, version });
@@ -194,6 +207,7 @@ type VmParts = {
   storage: StorageService;
   hypervisor: Hypervisor;
   placement: Placement;
+  simulated: boolean;
   logger: Logger;
 };
 
@@ -206,6 +220,7 @@ async function startVmService({
   storage,
   hypervisor,
   placement,
+  simulated,
   logger,
 }: VmParts): Promise<VmService> {
   await Promise.all(Object.values(informers).map((informer) => informer.synced()));
@@ -227,6 +242,8 @@ async function startVmService({
     nodeName: thisNodeName(),
     bootId: await bootId(),
     seedDirectory,
+    // There are no bytes to copy where the pools are simulated.
+    ...(simulated ? { copyClosed: async () => undefined } : {}),
     ownerOf: (vmId) => {
       if (!root) return undefined;
       const uid = box.uids.allocate(vmId);

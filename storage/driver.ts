@@ -133,4 +133,6 @@ export type ResolvedVolume =
 /** What appliance/vm asks of storage: the volume behind a claim. */
 export interface VolumeResolver {
   resolve(namespace: string, claimName: string): Promise<ResolvedVolume>;
+  /** An open pool. @throws CroftError `not-found`, `unavailable` */
+  pool(name: string): VolumeDriver;
 }

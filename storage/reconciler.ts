@@ -16,7 +16,7 @@ import type { ImageUploads } from '../appliance/ports.ts';
 import type { Events } from '../appliance/reconcile/events.ts';
 import { keyOf } from '../appliance/reconcile/informer.ts';
 import type { Tasks } from '../appliance/reconcile/tasks.ts';
-import { dataVolume, persistentVolumeClaim, poolOf } from '../appliance/resources/data-volume.ts';
+import { dataVolume, moveAnnotation, persistentVolumeClaim, poolOfClaim } from '../appliance/resources/data-volume.ts';
 import { parseBytes } from '../appliance/resources/quantity.ts';
 import type { ResourceStore } from '../appliance/store/store.ts';
 import { CephCluster } from './ceph/cluster.ts';
@@ -51,8 +51,6 @@ export type StorageOptions = {
 export type StorageService = VolumeResolver & {
   /** Where the API hands in the bytes of images. */
   uploads: ImageUploads;
-  /** @throws CroftError `not-found`, `unavailable` */
-  pool(name: string): VolumeDriver;
   /** The volume of a claim, whatever its state. */
   volumeOf(namespace: string, claimName: string): Promise<{ driver: VolumeDriver; id: string } | undefined>;
   /** Resolves when no controller has work at hand (work of images in the background does not count). */
@@ -102,7 +100,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
   const poolController = startPoolController(context, (pool) => {
     for (const object of informers.image.list()) if (poolOfImage(object) === pool) images.enqueue(keyOf(object));
     for (const object of informers.persistentVolumeClaim.list()) {
-      if (poolOf(object.spec.storageClassName) === pool) claims.enqueue(keyOf(object));
+      if (poolOfClaim(object) === pool) claims.enqueue(keyOf(object));
     }
   });
   const controllers = [poolController, images, claims, dataVolumes];
@@ -113,7 +111,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
     async volumeOf(namespace, claimName) {
       const claim = await store.get(persistentVolumeClaim, claimName, namespace);
       const id = claim && idOf(claim);
-      return id ? { driver: pools.get(poolOf(claim.spec.storageClassName)), id } : undefined;
+      return id ? { driver: pools.get(poolOfClaim(claim)), id } : undefined;
     },
     resolve: (namespace, claimName) => resolve(context, namespace, claimName),
     async idle() {
@@ -146,10 +144,12 @@ async function resolve(
     const why = conditionOf(claim.status?.conditions, 'Bound')?.message ?? 'it is being made.';
     return { pending: `Disk ${claimName} (${asked}) is not ready: ${why}` };
   }
+  if (claim.metadata.annotations?.[moveAnnotation] !== undefined)
+    return { pending: `Disk ${claimName} is being moved to another pool.` };
   const size = parseBytes(claim.status.capacity?.storage ?? 0, 'status.capacity.storage');
   try {
     const wished = wishedSize(claim);
-    return { driver: pools.get(poolOf(claim.spec.storageClassName)), volumeId, size, ...(wished > size ? { wished } : {}) };
+    return { driver: pools.get(poolOfClaim(claim)), volumeId, size, ...(wished > size ? { wished } : {}) };
   } catch (error) {
     if (!isCroftError(error)) throw error;
     return { pending: `Disk ${claimName}: ${error.message}` };

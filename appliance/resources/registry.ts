@@ -6,6 +6,7 @@ import { dataVolume, persistentVolumeClaim } from './data-volume.ts';
 import type { Kind } from './kind.ts';
 import { uplink } from './uplink.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
+import { volumeMove } from './volume-move.ts';
 import { virtualMachine, virtualMachineInstance } from './virtual-machine.ts';
 
 export const kinds = [
@@ -16,6 +17,7 @@ export const kinds = [
   virtualMachineSnapshot,
   virtualMachineRestore,
   virtualMachineClone,
+  volumeMove,
   secret,
   network,
   uplink,

@@ -35,6 +35,8 @@ import { reconcileInstance } from './instance-reconciler.ts';
 import type { MemoryPolicy } from './memory.ts';
 import { soloPlacement, type Placement } from './placement.ts';
 import type { SlotJournal } from './slots.ts';
+import type { CopyClosed } from './moves/copy-closed.ts';
+import { startMoves, type MoveInformers } from './moves/service.ts';
 import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
 import type { ResumableTasks } from './snapshots/track.ts';
 import { reconcileVm, type Retire } from './vm-reconciler.ts';
@@ -47,7 +49,8 @@ export type VmServiceOptions = {
     dataVolume: Informer<typeof dataVolume>;
     persistentVolumeClaim: Informer<typeof persistentVolumeClaim>;
     network: Informer<typeof network>;
-  } & SnapshotInformers;
+  } & SnapshotInformers &
+    MoveInformers;
   tasks: ResumableTasks;
   hypervisor: Hypervisor;
   volumes: VolumeResolver;
@@ -64,6 +67,8 @@ export type VmServiceOptions = {
   seedDirectory: string;
   ownerOf: VmContext['ownerOf'];
   retire: Retire;
+  /** Copies volumes that nobody has open; default: qemu-img. */
+  copyClosed?: CopyClosed;
 };
 
 export type VmService = {
@@ -120,6 +125,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   };
   registry.onChange(enqueueId);
   const snapshots = startSnapshots(context, informers, options.tasks, logger);
+  const moves = startMoves(context, informers, { logger, retire: options.retire, copyClosed: options.copyClosed });
   placement.onChange((key) => instanceController.enqueue(key));
 
   const port = createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`));
@@ -130,7 +136,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     adopted,
     stop: async () => {
       await sampler.stop();
-      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop()]);
+      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop()]);
       await placement.stop();
       await options.hypervisor.close();
     },

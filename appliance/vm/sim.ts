@@ -5,6 +5,7 @@
  */
 import { Duplex } from 'node:stream';
 import { CroftError } from '../errors.ts';
+import { createSimBlocks, simQmp, topOf, type SimBlocks } from './sim-mirror.ts';
 import type {
   Adoption,
   Guest,
@@ -18,7 +19,15 @@ import type {
   Hypervisor,
 } from './hypervisor.ts';
 
-type SimGuest = { spec: GuestSpec; pid: number; state: GuestRunState; exit?: GuestExit; disks: Set<string>; nics: Set<string> };
+type SimGuest = {
+  spec: GuestSpec;
+  pid: number;
+  state: GuestRunState;
+  exit?: GuestExit;
+  disks: Set<string>;
+  nics: Set<string>;
+  blocks: SimBlocks;
+};
 
 /** What would be the machine's processes. `faults` makes the next calls fail. */
 export type SimWorld = {
@@ -136,9 +145,9 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
       world.guests.delete(id);
       tell(world, id, { type: 'exit', exit });
     },
-    qmp: async () => ({}) as never,
+    qmp: async (command: string, args = {}) => simQmp(there('qmp').blocks, [...record.disks], command, args) as never,
     disks: async () => [...there('query').disks],
-    topNodes: async () => new Map([...there('query').disks].map((name) => [name, `${name}-top`])),
+    topNodes: async () => new Map([...there('query').disks].map((name, index) => [name, topOf(record.blocks, name, index)])),
     nics: async () => [...there('query').nics],
     attachDisk: async (disk: GuestDisk) => toggle((guest) => guest.disks, 'attach-disk', disk.name, true),
     detachDisk: async (name) => toggle((guest) => guest.disks, 'detach-disk', name, false),
@@ -176,6 +185,7 @@ export const createSimHypervisor = (world: SimWorld = createSimWorld()): Hypervi
       state: spec.paused ? 'paused' : 'running',
       disks: new Set(spec.disks.map((disk) => disk.name)),
       nics: new Set(spec.nics.map((nic) => nic.name)),
+      blocks: createSimBlocks(),
     };
     world.guests.set(spec.id, record);
     return simGuest(world, spec.id, record);

@@ -11,6 +11,7 @@ import {
   dataVolume,
   persistentVolumeClaim,
   poolOf,
+  poolOfClaim,
   storageClassOf,
   type DataVolume,
   type PersistentVolumeClaim,
@@ -115,7 +116,7 @@ async function settle({ store, informers }: StorageContext, object: DataVolume):
     if (source.status?.phase !== 'Bound') return { wait: `It waits for disk ${namespace}/${name}, which is not ready.` };
     const sourceSize = parseBytes(source.status.capacity?.storage ?? 0, 'status.capacity.storage');
     assertLargeEnough(size, sourceSize, `disk ${name}`);
-    const pool = poolOf(source.spec.storageClassName);
+    const pool = poolOfClaim(source);
     if (className !== undefined && poolOf(className) !== pool) {
       throw new CroftError(
         'invalid-input',

@@ -50,6 +50,7 @@ import { uplinkRoutes } from './routes/uplinks.ts';
 import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
 import { vmImportRoutes } from './routes/vm-import.ts';
+import { volumeMoveRoutes } from './routes/volume-moves.ts';
 import { vmDeviceRoutes } from './routes/vm-devices.ts';
 import { vmRoutes } from './routes/vms.ts';
 import { volumeRoutes } from './routes/volumes.ts';
@@ -137,6 +138,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   vmDeviceRoutes(scope);
   vmImportRoutes(scope);
   snapshotRoutes(scope, context);
+  volumeMoveRoutes(scope, context);
   consoleRoutes(scope, context);
   imageRoutes(scope);
   imageUploadRoutes(scope, context);

@@ -8,12 +8,18 @@ import { bytes } from '../output/values.ts';
 import { onAction, type Shell } from '../session.ts';
 import { nearest } from '../suggest.ts';
 import { dryRun } from './resource.ts';
+import { addMove } from './volume-move.ts';
 
 export function addDevices(vm: Command, shell: Shell): void {
   addSetNetwork(vm, shell);
   addAttach(vm, shell);
   addDetach(vm, shell);
   addGrow(vm, shell);
+  const move = vm.command('move-disk <vm> <disk>').description('move a disk to another pool, also while the VM runs');
+  addMove(move, shell, ([name = '', disk = '']) => ({
+    what: `Disk ${disk} of VM ${name}`,
+    path: path(name, 'disks', disk, 'move'),
+  }));
 }
 
 const path = (vm: string, ...rest: string[]) => `/v1/vms/${[vm, ...rest].map(encodeURIComponent).join('/')}`;

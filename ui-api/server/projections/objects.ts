@@ -1,6 +1,6 @@
 /** The other kinds → flat objects of `/v1`. Pure. */
 import type { Image, Network, Node, StoragePool, Token, User } from '../../../appliance/resources/croft-kinds.ts';
-import { poolOf, type DataVolume, type PersistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
+import { poolOf, poolOfClaim, type DataVolume, type PersistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
 import { confirmBefore, type Uplink } from '../../../appliance/resources/uplink.ts';
 import type { VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { wishedDisks } from '../../../appliance/vm/guest-shape.ts';
@@ -109,7 +109,7 @@ export function projectVolume({ claim, dataVolume, vm }: VolumeParts) {
       bytesOf(claim?.status?.capacity?.storage) ??
       bytesOf(claim?.spec.resources?.requests?.storage) ??
       bytesOf(dataVolume && requestOf(dataVolume.spec)),
-    pool: poolOf(claim?.spec.storageClassName ?? (dataVolume && classOf(dataVolume.spec))),
+    pool: claim ? poolOfClaim(claim) : poolOf(dataVolume && classOf(dataVolume.spec)),
     image: dataVolume?.spec.sourceRef?.name,
     vm,
   });

@@ -1,7 +1,12 @@
 /** VirtualMachine (with its instance and claims) → the flat VM of `/v1`. Pure. */
 import { formatBytes, parseBytes } from '../../../appliance/resources/quantity.ts';
 import { instanceTypeNamed, sizeAnnotation } from '../../../appliance/resources/instance-types.ts';
-import { poolOf, type DataVolumeSpec, type PersistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
+import {
+  poolOf,
+  poolOfClaim,
+  type DataVolumeSpec,
+  type PersistentVolumeClaim,
+} from '../../../appliance/resources/data-volume.ts';
 import { idLabel } from '../../../appliance/resources/identity.ts';
 import type { Condition } from '../../../appliance/resources/meta.ts';
 import type {
@@ -64,7 +69,7 @@ function disksOf(vm: VirtualMachine, claims: ReadonlyMap<string, PersistentVolum
         bytesOf(claim?.status?.capacity?.storage) ??
         bytesOf(claim?.spec.resources?.requests?.storage) ??
         bytesOf(template && requestOf(template.spec)),
-      pool: poolOf(claim?.spec.storageClassName ?? (template && classOf(template.spec))),
+      pool: claim ? poolOfClaim(claim) : poolOf(template && classOf(template.spec)),
       bus,
       device: prefix === 'sr' ? `sr${index}` : `${prefix}${letters[index] ?? '?'}`,
     });
