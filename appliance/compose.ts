@@ -9,7 +9,7 @@ import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
 import { bootId } from './host/process-info.ts';
 import type { Logger } from './host/logger.ts';
-import { ensureLocalPool, requestTinyImage } from './defaults.ts';
+import { ensureInstancetypes, ensureLocalPool, requestTinyImage } from './defaults.ts';
 import { reportNode, thisNodeName, type Component } from './node/report.ts';
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
@@ -43,6 +43,7 @@ export type Box = {
 };
 
 const firstImageOffered = 'first-image-offered';
+const firstTypesMade = 'first-types-made';
 
 export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
 
@@ -104,6 +105,7 @@ async function compose(
   const networks = await startNetwork({ store, events: box.events, logger, config, paths, simulated: simulation });
   stack.push('network', () => networks.close());
 
+  await offerFirstTypes(store, box);
   await ensureLocalPool(store, simulated ? 'sim' : 'local');
   const storage = await startStorage({ store, informers, tasks: box.tasks, events: box.events, logger, config, paths });
   stack.push('storage', () => storage.stop());
@@ -150,6 +152,13 @@ async function openStore(config: Config, path: string, logger: Logger): Promise<
   ]);
   await installCrds(config.kubeconfig);
   return openKubernetesStore({ kubeconfig: config.kubeconfig });
+}
+
+/** Once in a box's life: instance types and preferences. */
+async function offerFirstTypes(store: ResourceStore, box: BoxStore): Promise<void> {
+  if (box.journal.get(firstTypesMade) !== undefined) return;
+  await ensureInstancetypes(store);
+  box.journal.put(firstTypesMade, 'yes');
 }
 
 /** Once in a box's life: the image `tiny`, so that there is something to run. Deleted, it stays deleted. */

@@ -46,6 +46,7 @@ export class QemuGuest implements Guest {
   readonly id: string;
   readonly epoch: number;
   readonly pid: number;
+  readonly machine: string;
   readonly record: LaunchRecord;
   readonly #dir: RunDir;
   readonly #logger: Logger;
@@ -69,6 +70,7 @@ export class QemuGuest implements Guest {
     this.id = record.id;
     this.epoch = record.epoch;
     this.pid = record.pid;
+    this.machine = record.machine;
     this.record = record;
     this.#dir = dir;
     this.#logger = logger.child({ vm: record.id, pid: record.pid });

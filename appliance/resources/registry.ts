@@ -3,6 +3,7 @@ import { CroftError } from '../errors.ts';
 import { secret } from './core-kinds.ts';
 import { image, network, node, storagePool, token, user } from './croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './data-volume.ts';
+import { clusterInstancetype, clusterPreference, instancetype, preference } from './instancetype.ts';
 import type { Kind } from './kind.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './virtual-machine.ts';
@@ -15,6 +16,10 @@ export const kinds = [
   virtualMachineSnapshot,
   virtualMachineRestore,
   virtualMachineClone,
+  clusterInstancetype,
+  instancetype,
+  clusterPreference,
+  preference,
   secret,
   network,
   image,

@@ -78,6 +78,8 @@ export interface Guest {
   readonly id: string;
   readonly epoch: number;
   readonly pid: number;
+  /** The versioned machine type it was started with. */
+  readonly machine: string;
   /** The present state; `unresponsive` when QMP does not answer within its deadline. */
   state(): Promise<GuestRunState>;
   /** ACPI power button. */

@@ -1,7 +1,7 @@
 /** Writes an instance's status: phase with its transition time, conditions, addresses. Changes the draft it is given. */
 import { setCondition, type Condition } from '../resources/meta.ts';
 import type { ExitReason, VirtualMachineInstance } from '../resources/virtual-machine.ts';
-import type { GuestAgentInfo, GuestRunState } from './hypervisor.ts';
+import type { Guest, GuestAgentInfo, GuestRunState } from './hypervisor.ts';
 import { exitSentence, isFailure } from './instance-phase.ts';
 
 type Phase = NonNullable<NonNullable<VirtualMachineInstance['status']>['phase']>;
@@ -39,10 +39,15 @@ const stateSentences: Partial<Record<GuestRunState, string>> = {
 };
 
 /** The guest runs: phase, Ready, Paused and Responsive conditions from its state. */
-export function setRunning(draft: VirtualMachineInstance, state: GuestRunState, pid: number): void {
+export function setRunning(
+  draft: VirtualMachineInstance,
+  state: GuestRunState,
+  { pid, machine }: Pick<Guest, 'pid' | 'machine'>,
+): void {
   setPhase(draft, 'Running');
   const status = (draft.status ??= {});
   delete status.reason;
+  status.machine = { type: machine };
   status.croft = { ...status.croft, pid };
   const sentence = stateSentences[state];
   setInstanceCondition(draft, {

@@ -10,6 +10,7 @@ import { guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
 import { cpusOf, epochOf, firmwareOf, memoryOf, wishedDisks, wishedNics } from './guest-shape.ts';
 import type { GuestSpec } from './hypervisor.ts';
 import { aboutOf } from './instance-identity.ts';
+import { isVersioned } from './instance-spec.ts';
 import { setPhase, setRunning } from './instance-status.ts';
 import { seedContent, writeSeed } from './seed.ts';
 import { slotsFor } from './slots.ts';
@@ -39,7 +40,7 @@ export async function executeLaunch(context: VmContext, instance: VirtualMachine
   const state = await guest.state();
   await editStatus(context.store, virtualMachineInstance, key, (draft) => {
     draft.status = { ...draft.status, croft: { ...draft.status?.croft, accelerator } };
-    setRunning(draft, state, guest.pid);
+    setRunning(draft, state, guest);
   });
   context.events.record({
     type: 'Normal',
@@ -104,7 +105,7 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
     memory: memoryOf(spec),
     firmware: firmwareOf(spec),
     smbiosUuid: spec.domain.firmware?.uuid,
-    machine: versionedMachine(spec.domain.machine?.type),
+    machine: isVersioned(spec.domain.machine?.type) ? spec.domain.machine.type : undefined,
     disks: withBootOrder(disks),
     nics,
     graphics: spec.domain.devices.autoattachGraphicsDevice !== false,
@@ -112,10 +113,6 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
     seedFile: await seed(context, instance, vmId, owner),
   };
 }
-
-/** `q35` means the newest; only a versioned type is passed on. */
-const versionedMachine = (type: string | undefined): string | undefined =>
-  type === undefined || type === 'q35' ? undefined : type;
 
 /** Without any wished order the first disk boots. */
 const withBootOrder = (disks: GuestSpec['disks']): GuestSpec['disks'] =>

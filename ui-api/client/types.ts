@@ -25,7 +25,7 @@ export type TokenWithSecret = Static<typeof objects.TokenWithSecret>;
 export type Node = Static<typeof objects.Node>;
 export type Task = Static<typeof objects.Task>;
 export type ApiEvent = Static<typeof objects.EventOut>;
-export type InstanceType = Static<typeof vm.InstanceType>;
+export type { InstanceType, InstanceTypeCreate, Preference } from '../schemas/instancetypes.ts';
 export type Explanation = Static<typeof vm.ExplanationOut>;
 export type ConsoleTicket = Static<typeof vm.Ticket>;
 

@@ -43,6 +43,8 @@ export const Vm = Type.Object({
   memory: Bytes,
   size: Type.Optional(Type.String({ description: 'name of its instance type' })),
   image: Type.Optional(Type.String()),
+  preference: Type.Optional(Type.String({ description: 'name of its preference' })),
+  machine: Type.Optional(Type.String({ description: 'versioned machine type, kept since its first start' })),
   firmware: Type.Enum(['bios', 'efi']),
   runStrategy: RunStrategy,
   disks: Type.Array(VmDisk),
@@ -88,6 +90,9 @@ export const VmCreate = Type.Object(
     project: Type.Optional(Name),
     image: Type.Optional(Name),
     size: Type.Optional(Type.String({ maxLength: 63, description: 'name of an instance type, instead of cpus and memory' })),
+    preference: Type.Optional(
+      Type.String({ maxLength: 63, description: 'name of a preference: defaults for what is left open, e.g. windows' }),
+    ),
     cpus: Type.Optional(Cpus),
     memory: Type.Optional(Size),
     disks: Type.Optional(Type.Array(DiskWish, { maxItems: 16 })),
@@ -112,6 +117,9 @@ export const VmPatch = Type.Object(
     cpus: Type.Optional(Cpus),
     memory: Type.Optional(Size),
     size: Type.Optional(Type.String({ maxLength: 63 })),
+    machine: Type.Optional(
+      Type.String({ pattern: '^pc-q35-[0-9]+\\.[0-9]+$', description: 'a versioned machine type, e.g. pc-q35-9.2' }),
+    ),
     runStrategy: Type.Optional(RunStrategy),
     nics: Type.Optional(Type.Array(Type.Object({ name: Name, network: Name }, strict), { maxItems: 8 })),
     labels: Type.Optional(
@@ -164,11 +172,4 @@ export const ExplanationOut = Type.Object({
   sentence: Type.String(),
   next: Type.Array(Type.String()),
   evidence: Type.Array(Type.Object({ at: Type.Optional(Type.String()), text: Type.String() })),
-});
-
-export const InstanceType = Type.Object({
-  kind: Type.Literal('instancetype'),
-  name: Type.String(),
-  cpus: Type.Integer(),
-  memory: Bytes,
 });

@@ -36,6 +36,7 @@ import { auditRoutes } from './routes/audit.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { eventRoutes } from './routes/events.ts';
 import { imageRoutes } from './routes/images.ts';
+import { instancetypeRoutes } from './routes/instancetypes.ts';
 import { networkRoutes } from './routes/networks.ts';
 import { nodeRoutes } from './routes/node.ts';
 import { diskRoutes } from './routes/disks.ts';
@@ -118,6 +119,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   systemRoutes(scope, context, routes);
   sessionRoutes(scope, context);
   vmRoutes(scope, context);
+  instancetypeRoutes(scope);
   vmActionRoutes(scope, context);
   vmDeviceRoutes(scope);
   snapshotRoutes(scope, context);

@@ -38,6 +38,8 @@ export function register(program: Command, shell: Shell): void {
 type CreateOptions = {
   image?: string;
   size?: string;
+  preference?: string;
+  machine?: string;
   cpus?: number;
   memory?: string;
   disk?: DiskWish[];
@@ -57,6 +59,7 @@ function addCreate(vm: Command, shell: Shell): void {
     .description('create a VM and start it')
     .option('--image <image>', 'image its first disk is made of')
     .option('--size <instancetype>', 'instance type, instead of --cpus and --memory')
+    .option('--preference <preference>', 'defaults for what is left open, e.g. windows')
     .option('--cpus <count>', 'virtual CPUs', parseInteger)
     .option('--memory <size>', 'memory, e.g. 512Mi or 4Gi')
     .option('--disk <disk>', 'a disk: its size, or size=,name=,pool=,volume=,image=,bus=; may be repeated', collectDisk)
@@ -83,7 +86,7 @@ function addCreate(vm: Command, shell: Shell): void {
 }
 
 async function createBody(name: string, options: CreateOptions, io: Io): Promise<VmCreate> {
-  const { image, size, cpus, memory, disk, network, firmware, runStrategy, hostname, label } = options;
+  const { image, size, preference, cpus, memory, disk, network, firmware, runStrategy, hostname, label } = options;
   const userData =
     options.userData === undefined
       ? undefined
@@ -95,6 +98,7 @@ async function createBody(name: string, options: CreateOptions, io: Io): Promise
     name,
     image,
     size,
+    preference,
     cpus,
     memory,
     disks: disk,
@@ -137,7 +141,7 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-type EditOptions = Pick<CreateOptions, 'cpus' | 'memory' | 'size' | 'runStrategy'> & {
+type EditOptions = Pick<CreateOptions, 'cpus' | 'memory' | 'size' | 'machine' | 'runStrategy'> & {
   label?: Record<string, string>;
   removeLabel?: string[];
 };
@@ -150,6 +154,7 @@ function addEdit(vm: Command, shell: Shell): void {
     .option('--cpus <count>', 'virtual CPUs', parseInteger)
     .option('--memory <size>', 'memory, e.g. 4Gi')
     .option('--size <instancetype>', 'instance type, instead of --cpus and --memory')
+    .option('--machine <type>', 'versioned machine type, e.g. pc-q35-9.2: new virtual hardware at the next restart')
     .option('--run-strategy <strategy>', 'Always, RerunOnFailure, Once, Manual or Halted')
     .option('--label <key=value>', 'set a label; may be repeated', collectLabel)
     .option('--remove-label <key>', 'remove a label; may be repeated', collect);
@@ -157,8 +162,8 @@ function addEdit(vm: Command, shell: Shell): void {
   onAction<EditOptions>(edit, shell, async ({ args: [name = ''], options, session }) => {
     const removed = Object.fromEntries((options.removeLabel ?? []).map((key) => [key, null]));
     const labels = { ...options.label, ...removed };
-    const { cpus, memory, size, runStrategy } = options;
-    const patch: VmPatch = { cpus, memory, size, runStrategy, ...(Object.keys(labels).length > 0 ? { labels } : {}) };
+    const { cpus, memory, size, machine, runStrategy } = options;
+    const patch: VmPatch = { cpus, memory, size, machine, runStrategy, ...(Object.keys(labels).length > 0 ? { labels } : {}) };
     if (Object.values(patch).every((value) => value === undefined)) {
       throw usageError('Nothing to change was named.', 'See: croft vm edit --help');
     }

@@ -1,12 +1,12 @@
 /** Changes of an existing VirtualMachine asked for by flat requests; each edits the draft it is given. Pure otherwise. */
 import { CroftError } from '../../../appliance/errors.ts';
-import { sizeAnnotation } from '../../../appliance/resources/instance-types.ts';
+import type { CapturedTypes, InstancetypeMatcher } from '../../../appliance/resources/instancetype.ts';
 import { formatBytes } from '../../../appliance/resources/quantity.ts';
 import type { VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
 import type { DiskWish, VmPatch } from '../../schemas/vm.ts';
 import { patchLabels } from './common.ts';
-import { cpusOf, memoryOf } from './vm.ts';
+import { cpusOf, memoryOf, specOf } from './vm.ts';
 import { bindingOf, diskParts, memoryBytes, networkSource, refuseField, resourcesOf } from './vm-draft.ts';
 
 /** Moves one NIC to another network; only that changes. @throws CroftError `not-found` */
@@ -27,30 +27,40 @@ export function moveNic(vm: VirtualMachine, nicName: string, network: string): v
     : [...sources, networkSource(nicName, network)];
 }
 
-/** A running guest keeps its cpus and memory until it is restarted. */
-export function patchVm(vm: VirtualMachine, patch: VmPatch): void {
-  const spec = vm.spec.template.spec;
-  if (patch.size !== undefined || patch.cpus !== undefined || patch.memory !== undefined) {
-    const wished =
-      patch.size === undefined
-        ? {
-            cpus: patch.cpus ?? cpusOf(spec),
-            memory: patch.memory === undefined ? memoryOf(spec) : memoryBytes(patch.memory),
-            size: undefined,
-          }
-        : resourcesOf(patch);
-    if (wished.cpus !== cpusOf(spec))
-      spec.domain.cpu = { ...(spec.domain.cpu?.model ? { model: spec.domain.cpu.model } : {}), cores: wished.cpus };
-    if (wished.memory !== memoryOf(spec)) spec.domain.memory = { guest: formatBytes(wished.memory) };
-    const { [sizeAnnotation]: _before, ...annotations } = vm.metadata.annotations ?? {};
-    vm.metadata.annotations = wished.size === undefined ? annotations : { ...annotations, [sizeAnnotation]: wished.size };
+/** What `patch.size` names, and what the VM is made of where no controller has captured it yet. */
+export type PatchTypes = { type?: InstancetypeMatcher; types?: CapturedTypes };
+
+/** CPUs and memory are either an instance type's or the VM's own; what isn't asked for stays as it is. */
+function resize(vm: VirtualMachine, patch: VmPatch, { type, types }: PatchTypes): void {
+  const { domain } = vm.spec.template.spec;
+  const model = domain.cpu?.model ? { model: domain.cpu.model } : {};
+  if (patch.size !== undefined) {
+    resourcesOf(patch);
+    vm.spec.instancetype = type;
+    domain.cpu = model;
+    delete domain.memory;
+    return;
   }
+  const now = specOf(vm, types ?? vm.status?.croft?.types);
+  const wished = {
+    cpus: patch.cpus ?? cpusOf(now),
+    memory: patch.memory === undefined ? memoryOf(now) : memoryBytes(patch.memory),
+  };
+  if (vm.spec.instancetype || wished.cpus !== cpusOf(now)) domain.cpu = { ...model, cores: wished.cpus };
+  if (vm.spec.instancetype || wished.memory !== memoryOf(now)) domain.memory = { guest: formatBytes(wished.memory) };
+  delete vm.spec.instancetype;
+}
+
+/** A running guest keeps its cpus and memory until it is restarted. */
+export function patchVm(vm: VirtualMachine, patch: VmPatch, types: PatchTypes = {}): void {
+  if (patch.size !== undefined || patch.cpus !== undefined || patch.memory !== undefined) resize(vm, patch, types);
+  if (patch.machine !== undefined) vm.spec.template.spec.domain.machine = { type: patch.machine };
   if (patch.runStrategy !== undefined) {
     delete vm.spec.running;
     vm.spec.runStrategy = patch.runStrategy;
   }
   for (const [index, { name, network }] of (patch.nics ?? []).entries()) {
-    if (!wishedNics(spec).some((nic) => nic.name === name)) {
+    if (!wishedNics(vm.spec.template.spec).some((nic) => nic.name === name)) {
       refuseField(`/nics/${index}/name`, `nics[${index}].name: this VM has no NIC ${JSON.stringify(name)}.`);
     }
     moveNic(vm, name, network);

@@ -3,11 +3,11 @@ import { stringify, parseDocument } from 'yaml';
 import { CroftError } from '../../../appliance/errors.ts';
 import { imageNamespace, storageClassOf, type DataVolumeSpec } from '../../../appliance/resources/data-volume.ts';
 import { idLabel, isUuid, newId } from '../../../appliance/resources/identity.ts';
-import { instanceTypeNamed, instanceTypes, sizeAnnotation } from '../../../appliance/resources/instance-types.ts';
 import { formatBytes, parseBytes } from '../../../appliance/resources/quantity.ts';
 import type { Disk, Interface, InstanceSpec, virtualMachine, Volume } from '../../../appliance/resources/virtual-machine.ts';
 import type { Draft } from '../../../appliance/store/store.ts';
 import type { DiskWish, NicWish, VmCreate } from '../../schemas/vm.ts';
+import type { TypeMatchers } from './instancetypes.ts';
 import { quantityOf } from './vm.ts';
 
 type VmDraft = Draft<typeof virtualMachine>;
@@ -26,23 +26,18 @@ export function checkName(name: string): string {
 /** Smallest guest that boots at all. */
 const leastMemory = 16 * 2 ** 20;
 
-/** cpus and memory (bytes) of a request. @throws CroftError `invalid-input` */
-export function resourcesOf(wish: { size?: string; cpus?: number; memory?: number | string }): {
-  cpus: number;
-  memory: number;
+/** cpus and memory (bytes) of a request; undefined where `size` says them. @throws CroftError `invalid-input` */
+export function resourcesOf(wish: {
   size?: string;
-} {
+  cpus?: number;
+  memory?: number | string;
+}): { cpus: number; memory: number } | undefined {
   if (wish.size !== undefined) {
-    const type = instanceTypeNamed(wish.size);
-    const known = instanceTypes.map(({ name }) => name).join(', ');
-    if (!type) return refuseField('/size', `size: ${JSON.stringify(wish.size)} is no instance type; there are ${known}.`);
-    if (wish.cpus !== undefined || wish.memory !== undefined) {
-      return refuseField(
-        '/size',
-        `size: ${JSON.stringify(wish.size)} already says cpus and memory; give either size or both of them.`,
-      );
-    }
-    return { cpus: type.cpus, memory: type.memory, size: type.name };
+    if (wish.cpus === undefined && wish.memory === undefined) return undefined;
+    return refuseField(
+      '/size',
+      `size: ${JSON.stringify(wish.size)} already says cpus and memory; give either size or both of them.`,
+    );
   }
   if (wish.cpus === undefined) return refuseField('/cpus', 'cpus: is missing; give cpus and memory, or size.');
   if (wish.memory === undefined)
@@ -73,7 +68,7 @@ export function volumeSpec(wish: { size?: number | string; pool?: string; image?
 
 /** The template, volume and disk entries of one wished disk. `index` is its place in the request's `disks`. */
 export function diskParts(vmName: string, name: string, wish: DiskWish, index: number, hotplug = false) {
-  const disk: Disk = { name, disk: { bus: wish.bus ?? 'virtio' } };
+  const disk: Disk = { name, disk: wish.bus === undefined ? {} : { bus: wish.bus } };
   if (wish.volume !== undefined) {
     if (wish.size !== undefined || wish.image !== undefined) {
       refuseField(`/disks/${index}`, `disks[${index}]: an existing volume has its size and content; leave size and image out.`);
@@ -192,14 +187,14 @@ function runStrategyFor(wish: VmCreate): NonNullable<VmDraft['spec']['runStrateg
 }
 
 /** @throws CroftError `invalid-input` naming the field, its value and what would be right. */
-export function draftVm(wish: VmCreate, project: string): VmDraft {
-  const { cpus, memory, size } = resourcesOf(wish);
+export function draftVm(wish: VmCreate, project: string, types: TypeMatchers = {}): VmDraft {
+  const resources = resourcesOf(wish);
   const { disks, volumes, templates } = disksOf(wish);
   const nics = wishedNicsOf(wish);
   const spec: InstanceSpec = {
     domain: {
-      cpu: { cores: cpus },
-      memory: { guest: formatBytes(memory) },
+      ...(resources ? { cpu: { cores: resources.cpus }, memory: { guest: formatBytes(resources.memory) } } : {}),
+      ...(wish.firmware === 'bios' && types.preference ? { firmware: { bootloader: { bios: {} } } } : {}),
       ...(wish.firmware === 'efi' ? { firmware: { bootloader: { efi: { secureBoot: false } } } } : {}),
       devices: {
         disks: [...disks, { name: 'cloudinit', disk: { bus: 'virtio' } }],
@@ -222,10 +217,10 @@ export function draftVm(wish: VmCreate, project: string): VmDraft {
       name: checkName(wish.name),
       namespace: project,
       labels: { ...wish.labels, [idLabel]: newId() },
-      ...(size === undefined ? {} : { annotations: { [sizeAnnotation]: size } }),
     },
     spec: {
       runStrategy: runStrategyFor(wish),
+      ...types,
       template: { metadata: { labels: wish.labels ?? {} }, spec },
       ...(templates.length > 0 ? { dataVolumeTemplates: templates } : {}),
     },
