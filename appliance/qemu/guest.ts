@@ -11,6 +11,7 @@ import { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { BlockdevGraph } from '../../storage/driver.ts';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { writeFileAtomic } from '../host/files.ts';
 import type { Logger } from '../host/logger.ts';
@@ -198,6 +199,10 @@ export class QemuGuest implements Guest {
 
   detachDisk(name: string): Promise<void> {
     return this.#plug.detach('disk', name);
+  }
+
+  changeMedium(name: string, graph: BlockdevGraph | undefined): Promise<void> {
+    return this.#plug.changeMedium(name, graph);
   }
 
   detachNic(name: string): Promise<void> {

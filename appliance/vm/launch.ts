@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
 import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
-import { guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
-import { cpusOf, epochOf, firmwareOf, memoryOf, wishedDisks, wishedNics } from './guest-shape.ts';
+import { emptyDrive, guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
+import { cpusOf, driveNames, emptyDrives, epochOf, firmwareOf, memoryOf, wishedNics } from './guest-shape.ts';
 import type { GuestSpec } from './hypervisor.ts';
 import { aboutOf } from './instance-identity.ts';
 import { isVersioned } from './instance-spec.ts';
@@ -82,19 +82,15 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
   const owner = context.ownerOf(vmId);
   const { ready, pending } = await resolveDisks(context.volumes, namespace, spec);
   if (pending.length > 0) throw new CroftError('unavailable', pending.join(' '));
-  const diskSlots = slotsFor(
-    context.journal,
-    vmId,
-    'disk',
-    wishedDisks(spec).map(({ volume }) => volume),
-  );
+  const diskSlots = slotsFor(context.journal, vmId, 'disk', driveNames(spec));
   const nicSlots = slotsFor(
     context.journal,
     vmId,
     'nic',
     wishedNics(spec).map(({ name }) => name),
   );
-  const disks = await Promise.all(ready.map((disk) => guestDisk(disk, diskSlots, owner)));
+  const filled = await Promise.all(ready.map((disk) => guestDisk(disk, diskSlots, owner)));
+  const disks = [...filled, ...emptyDrives(spec).map((drive) => emptyDrive(drive, diskSlots))];
   const nics = [];
   for (const nic of wishedNics(spec)) nics.push(await guestNic(context.plugger, { id: vmId, spec, owner }, nic, nicSlots));
   return {
@@ -106,6 +102,10 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
     firmware: firmwareOf(spec),
     smbiosUuid: spec.domain.firmware?.uuid,
     machine: isVersioned(spec.domain.machine?.type) ? spec.domain.machine.type : undefined,
+    hyperv: spec.domain.features?.hyperv,
+    hideKvm: spec.domain.features?.kvm?.hidden,
+    timezone: spec.domain.clock?.timezone,
+    secureBoot: spec.domain.firmware?.bootloader?.efi?.secureBoot,
     disks: withBootOrder(disks),
     nics,
     graphics: spec.domain.devices.autoattachGraphicsDevice !== false,

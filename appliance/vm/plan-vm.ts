@@ -14,6 +14,7 @@ import type {
   VirtualMachineInstance,
 } from '../resources/virtual-machine.ts';
 import type { CapturedTypes } from '../resources/instancetype.ts';
+import { fixedNames, liveDisks } from './fixed-disks.ts';
 import { epochOf } from './guest-shape.ts';
 import { instanceSpecOf, isVersioned } from './instance-spec.ts';
 import { runStrategyOf } from './lifecycle.ts';
@@ -181,9 +182,10 @@ export const wishedSpec = (vm: VirtualMachine, status: VmPlan['status']): Instan
 function liveChanges(wish: InstanceSpec, instance: VirtualMachineInstance): InstanceSpec | undefined {
   const next = structuredClone(instance.spec);
   next.networks = wish.networks;
-  next.volumes = wish.volumes;
+  const { disks, volumes } = liveDisks(wish, instance.spec);
+  next.volumes = volumes;
   next.domain.devices.interfaces = wish.domain.devices.interfaces;
-  next.domain.devices.disks = wish.domain.devices.disks;
+  next.domain.devices.disks = disks;
   return same(next, instance.spec) ? undefined : next;
 }
 
@@ -193,7 +195,13 @@ function restartRequired(wish: InstanceSpec, instance: VirtualMachineInstance): 
     const { devices, ...domain } = spec.domain;
     // Pinned after the start that chose it: that is no change.
     const machine = isVersioned(domain.machine?.type) ? domain.machine.type : instance.status?.machine?.type;
-    return { ...domain, machine, hostname: spec.hostname, graphics: devices.autoattachGraphicsDevice };
+    return {
+      ...domain,
+      fixedDisks: fixedNames(spec),
+      machine,
+      hostname: spec.hostname,
+      graphics: devices.autoattachGraphicsDevice,
+    };
   };
   return !same(fixed(wish), fixed(instance.spec));
 }

@@ -17,7 +17,15 @@ import type {
   Hypervisor,
 } from './hypervisor.ts';
 
-type SimGuest = { spec: GuestSpec; pid: number; state: GuestRunState; exit?: GuestExit; disks: Set<string>; nics: Set<string> };
+type SimGuest = {
+  spec: GuestSpec;
+  pid: number;
+  state: GuestRunState;
+  exit?: GuestExit;
+  disks: Set<string>;
+  media: Map<string, string>;
+  nics: Set<string>;
+};
 
 /** What would be the machine's processes. `faults` makes the next calls fail. */
 export type SimWorld = {
@@ -110,10 +118,21 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     },
     qmp: async () => ({}) as never,
     disks: async () => [...there('query').disks],
-    topNodes: async () => new Map([...there('query').disks].map((name) => [name, `${name}-top`])),
+    topNodes: async () => new Map(there('query').media),
     nics: async () => [...there('query').nics],
-    attachDisk: async (disk: GuestDisk) => toggle((guest) => guest.disks, 'attach-disk', disk.name, true),
-    detachDisk: async (name) => toggle((guest) => guest.disks, 'detach-disk', name, false),
+    attachDisk: async (disk: GuestDisk) => {
+      toggle((guest) => guest.disks, 'attach-disk', disk.name, true);
+      if (disk.graph) record.media.set(disk.name, disk.graph.top);
+    },
+    detachDisk: async (name) => {
+      toggle((guest) => guest.disks, 'detach-disk', name, false);
+      record.media.delete(name);
+    },
+    changeMedium: async (name, graph) => {
+      const { media } = there('change-medium');
+      if (graph) media.set(name, graph.top);
+      else media.delete(name);
+    },
     attachNic: async (nic: GuestNic) => toggle((guest) => guest.nics, 'attach-nic', nic.name, true),
     detachNic: async (name) => toggle((guest) => guest.nics, 'detach-nic', name, false),
     setLink: async () => void there('set-link'),
@@ -146,6 +165,7 @@ export const createSimHypervisor = (world: SimWorld = createSimWorld()): Hypervi
       pid: world.nextPid++,
       state: spec.paused ? 'paused' : 'running',
       disks: new Set(spec.disks.map((disk) => disk.name)),
+      media: new Map(spec.disks.flatMap((disk): [string, string][] => (disk.graph ? [[disk.name, disk.graph.top]] : []))),
       nics: new Set(spec.nics.map((nic) => nic.name)),
     };
     world.guests.set(spec.id, record);

@@ -273,6 +273,49 @@ describe('waiting', () => {
   });
 });
 
+describe('CD drives', () => {
+  it('hold the ISO to install from, and take another medium or none', async () => {
+    const made = await create({ name: 'cdvm', iso: 'tiny', cpus: 1, memory: '256Mi', disks: [{ size: '1Gi' }], start: false });
+    expect(made).toMatchObject({
+      status: 201,
+      body: {
+        disks: [
+          { name: 'root', type: 'disk' },
+          { name: 'cdrom', type: 'cdrom', volume: 'cdvm-cdrom-tiny', device: 'sr0', bus: 'sata' },
+        ],
+      },
+    });
+    const stored = await api.store.get(virtualMachine, 'cdvm', 'default');
+    expect(stored?.spec.template.spec.domain.devices.disks?.map(({ name, bootOrder }) => [name, bootOrder])).toContainEqual([
+      'cdrom',
+      2,
+    ]);
+    const ejected = await api.call('PUT', '/v1/vms/cdvm/cdroms/cdrom', { body: {} });
+    expect(ejected).toMatchObject({ status: 200, body: { disks: [{ name: 'root' }, { name: 'cdrom', type: 'cdrom' }] } });
+    expect((await api.store.get(virtualMachine, 'cdvm', 'default'))?.spec.dataVolumeTemplates).toHaveLength(1);
+    expect((await api.call('PUT', '/v1/vms/cdvm/cdroms/cdrom', { body: { image: 'tiny' } })).status).toBe(200);
+    expect((await api.call('PUT', '/v1/vms/cdvm/cdroms/root', { body: {} })).status).toBe(404);
+  });
+
+  it('of a Windows VM are two: the installer and the drivers; its clock shows a zone', async () => {
+    const wish = {
+      name: 'win',
+      iso: 'tiny',
+      size: 'small',
+      preference: 'windows',
+      timezone: 'Europe/Berlin',
+      disks: [{ size: '1Gi' }],
+      start: false,
+    };
+    expect(await create(wish)).toMatchObject({
+      status: 201,
+      body: { disks: [{ bus: 'sata' }, { name: 'cdrom' }, { name: 'drivers', type: 'cdrom' }] },
+    });
+    const stored = await api.store.get(virtualMachine, 'win', 'default');
+    expect(stored?.spec.template.spec.domain.clock).toEqual({ timezone: 'Europe/Berlin' });
+  });
+});
+
 describe('instance types and preferences', () => {
   it('are listed, made, used by a VM, and leave it as it is when they go', async () => {
     const listed = await api.call<{ items: { name: string; cpus: number }[] }>('GET', '/v1/instancetypes');

@@ -21,6 +21,7 @@ export const VmDisk = Type.Object({
   volume: Type.Optional(Type.String({ description: 'the volume in it' })),
   size: Type.Optional(Bytes),
   pool: Type.Optional(Type.String()),
+  type: Type.Enum(['disk', 'cdrom']),
   bus: Type.String(),
   device: Type.Optional(Type.String({ description: 'as Linux guests name it' })),
 });
@@ -59,6 +60,7 @@ export type Vm = Static<typeof Vm>;
 export const DiskWish = Type.Object(
   {
     name: Type.Optional(Name),
+    type: Type.Optional(Type.Enum(['disk', 'cdrom'])),
     size: Type.Optional(Size),
     pool: Type.Optional(Name),
     bus: Type.Optional(Type.Enum(['virtio', 'sata', 'scsi'])),
@@ -89,6 +91,9 @@ export const VmCreate = Type.Object(
     name: Name,
     project: Type.Optional(Name),
     image: Type.Optional(Name),
+    iso: Type.Optional(
+      Type.String({ maxLength: 253, description: 'image in a CD drive, to install from; disks say what to install on' }),
+    ),
     size: Type.Optional(Type.String({ maxLength: 63, description: 'name of an instance type, instead of cpus and memory' })),
     preference: Type.Optional(
       Type.String({ maxLength: 63, description: 'name of a preference: defaults for what is left open, e.g. windows' }),
@@ -99,6 +104,12 @@ export const VmCreate = Type.Object(
     nics: Type.Optional(Type.Array(NicWish, { maxItems: 8 })),
     network: Type.Optional(Type.String({ maxLength: 63, description: 'network of the only NIC, instead of nics' })),
     firmware: Type.Optional(Type.Enum(['bios', 'efi'])),
+    timezone: Type.Optional(
+      Type.String({
+        maxLength: 64,
+        description: "zone of its clock, e.g. Europe/Berlin; default UTC, the box's own for Windows",
+      }),
+    ),
     runStrategy: Type.Optional(RunStrategy),
     start: Type.Optional(Type.Boolean()),
     sshKeys: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 16_384 }), { maxItems: 64 })),
@@ -162,6 +173,8 @@ export const NicBody = Type.Object({ network: Name }, strict);
 
 export const DiskParams = Type.Object({ name: NameOrId, disk: Type.String({ minLength: 1, maxLength: 63 }) });
 export const DiskBody = Type.Object({ size: Size }, strict);
+export const MediumBody = Type.Object({ image: Type.Optional(Name), volume: Type.Optional(Name) }, strict);
+export type MediumBody = Static<typeof MediumBody>;
 export const DiskDeleteQuery = Type.Object({ ...ChangeQuery, deleteVolume: Type.Optional(Type.Boolean()) }, strict);
 
 export const TicketBody = Type.Object({ kind: Type.Optional(Type.Enum(['serial', 'vnc'])) }, strict);

@@ -37,6 +37,8 @@ export function register(program: Command, shell: Shell): void {
 
 type CreateOptions = {
   image?: string;
+  iso?: string;
+  timezone?: string;
   size?: string;
   preference?: string;
   machine?: string;
@@ -58,6 +60,7 @@ function addCreate(vm: Command, shell: Shell): void {
     .command('create <name>')
     .description('create a VM and start it')
     .option('--image <image>', 'image its first disk is made of')
+    .option('--iso <image>', 'image of an ISO in a CD drive, to install from (with --disk SIZE)')
     .option('--size <instancetype>', 'instance type, instead of --cpus and --memory')
     .option('--preference <preference>', 'defaults for what is left open, e.g. windows')
     .option('--cpus <count>', 'virtual CPUs', parseInteger)
@@ -65,6 +68,7 @@ function addCreate(vm: Command, shell: Shell): void {
     .option('--disk <disk>', 'a disk: its size, or size=,name=,pool=,volume=,image=,bus=; may be repeated', collectDisk)
     .option('--network <network>', 'network of a NIC; may be repeated (default: default)', collect)
     .option('--firmware <kind>', 'bios or efi')
+    .option('--timezone <zone>', 'zone of its clock, e.g. Europe/Berlin')
     .option('--run-strategy <strategy>', 'Always, RerunOnFailure, Once, Manual or Halted')
     .option('--ssh-key <key>', 'public SSH key, or a file of them; may be repeated', collect)
     .option('--user-data <file>', 'cloud-init user data; - reads standard input')
@@ -86,7 +90,7 @@ function addCreate(vm: Command, shell: Shell): void {
 }
 
 async function createBody(name: string, options: CreateOptions, io: Io): Promise<VmCreate> {
-  const { image, size, preference, cpus, memory, disk, network, firmware, runStrategy, hostname, label } = options;
+  const { image, iso, timezone, size, preference, cpus, memory, disk, network, firmware, runStrategy, hostname, label } = options;
   const userData =
     options.userData === undefined
       ? undefined
@@ -97,6 +101,8 @@ async function createBody(name: string, options: CreateOptions, io: Io): Promise
   return {
     name,
     image,
+    iso,
+    timezone,
     size,
     preference,
     cpus,

@@ -10,7 +10,8 @@ import type {
   VirtualMachine,
   VirtualMachineInstance,
 } from '../../../appliance/resources/virtual-machine.ts';
-import { macOf, networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
+import { busOf } from '../../../appliance/vm/fixed-disks.ts';
+import { emptyDrives, macOf, networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
 import { instanceSpecOf } from '../../../appliance/vm/instance-spec.ts';
 import { runStrategyOf, stateOf } from '../../../appliance/vm/lifecycle.ts';
 import type { Vm } from '../../schemas/vm.ts';
@@ -51,10 +52,10 @@ const letters = 'abcdefghijklmnopqrstuvwxyz';
 
 function disksOf(vm: VirtualMachine, spec: InstanceSpec, claims: ReadonlyMap<string, PersistentVolumeClaim>): Vm['disks'] {
   const counts = { vd: 0, sd: 0, sr: 0 };
-  return wishedDisks(spec).map(({ claim: claimName, volume, disk }) => {
+  const filled = wishedDisks(spec).map(({ claim: claimName, volume, disk }) => {
     const claim = claims.get(claimName);
     const template = vm.spec.dataVolumeTemplates?.find(({ metadata }) => metadata.name === claimName);
-    const bus = disk.cdrom?.bus ?? disk.disk?.bus ?? (disk.cdrom ? 'sata' : 'virtio');
+    const bus = busOf(disk);
     const prefix = disk.cdrom ? 'sr' : bus === 'virtio' ? 'vd' : 'sd';
     const index = counts[prefix]++;
     return compact({
@@ -65,10 +66,18 @@ function disksOf(vm: VirtualMachine, spec: InstanceSpec, claims: ReadonlyMap<str
         bytesOf(claim?.spec.resources?.requests?.storage) ??
         bytesOf(template && requestOf(template.spec)),
       pool: poolOf(claim?.spec.storageClassName ?? (template && classOf(template.spec))),
+      type: disk.cdrom ? ('cdrom' as const) : ('disk' as const),
       bus,
       device: prefix === 'sr' ? `sr${index}` : `${prefix}${letters[index] ?? '?'}`,
     });
   });
+  const empty = emptyDrives(spec).map((disk) => ({
+    name: disk.name,
+    type: 'cdrom' as const,
+    bus: busOf(disk),
+    device: `sr${counts.sr++}`,
+  }));
+  return [...filled, ...empty];
 }
 
 function nicsOf(vm: VirtualMachine, spec: InstanceSpec, instance: VirtualMachineInstance | undefined): Vm['nics'] {

@@ -1,6 +1,7 @@
 /** /v1/vms: create, read, wait, change, delete. Handlers project and store, nothing more; the reconciler does the work. */
 import { Type } from 'typebox';
 import { CroftError } from '../../../appliance/errors.ts';
+import { image } from '../../../appliance/resources/croft-kinds.ts';
 import { dataVolume } from '../../../appliance/resources/data-volume.ts';
 import { virtualMachine, type VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
@@ -22,15 +23,23 @@ const changeQuery = Type.Object({ ...ChangeQuery }, strict);
 const projectQuery = Type.Object({ ...ProjectQuery }, strict);
 const defaultWaitSeconds = 60;
 
+/** The image that goes into the second drive of a Windows VM: Fedora's name for the CD of virtio drivers. */
+const driversImage = 'virtio-win';
+
 /** Creates the one object of a VM. @throws CroftError `invalid-input` for images, networks and volumes that are not there */
 export async function createVm(store: ResourceStore, body: VmCreate, project: string): Promise<VirtualMachine> {
-  const draft = draftVm(body, project, await matchersOf(store, body, project));
+  const draft = draftVm(body, project, {
+    ...(await matchersOf(store, body, project)),
+    ...((await store.get(image, driversImage)) ? { drivers: driversImage } : {}),
+    timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  });
+  if (body.iso !== undefined) await mustHaveImage(store, body.iso, '/iso');
   if (body.image !== undefined) await mustHaveImage(store, body.image, '/image');
   for (const [index, { network }] of wishedNicsOf(body).entries()) {
     await mustHaveNetwork(store, network, body.nics ? `/nics/${index}/network` : '/network');
   }
-  for (const [index, { image, volume }] of (body.disks ?? []).entries()) {
-    if (image !== undefined) await mustHaveImage(store, image, `/disks/${index}/image`);
+  for (const [index, { image: from, volume }] of (body.disks ?? []).entries()) {
+    if (from !== undefined) await mustHaveImage(store, from, `/disks/${index}/image`);
     if (volume !== undefined) await mustBeFree(store, volume, project, `/disks/${index}/volume`);
   }
   await admitTypes(store, { apiVersion: virtualMachine.apiVersion, kind: virtualMachine.kind, ...draft });
