@@ -43,13 +43,15 @@ export function setRunning(
   draft: VirtualMachineInstance,
   state: GuestRunState,
   { pid, machine }: Pick<Guest, 'pid' | 'machine'>,
+  /** Why it stands still, where that is known better. */
+  hold?: string,
 ): void {
   setPhase(draft, 'Running');
   const status = (draft.status ??= {});
   delete status.reason;
   status.machine = { type: machine };
   status.croft = { ...status.croft, pid };
-  const sentence = stateSentences[state];
+  const sentence = (state === 'running' ? undefined : hold) ?? stateSentences[state];
   setInstanceCondition(draft, {
     type: 'Ready',
     status: state === 'running' ? 'True' : 'False',
@@ -60,7 +62,7 @@ export function setRunning(
     setInstanceCondition(draft, {
       type: 'Paused',
       status: 'True',
-      reason: state === 'paused' ? 'PausedByUser' : 'PausedIOError',
+      reason: state === 'io-error' ? 'PausedIOError' : hold === undefined ? 'PausedByUser' : 'PausedNoSpace',
       message: sentence,
     });
   } else dropCondition(draft, 'Paused');

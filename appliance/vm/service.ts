@@ -33,6 +33,7 @@ import { reconcileInstance } from './instance-reconciler.ts';
 import type { MemoryPolicy } from './memory.ts';
 import { soloPlacement, type Placement } from './placement.ts';
 import type { SlotJournal } from './slots.ts';
+import { startSpaceWatch } from './space-watch.ts';
 import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
 import type { ResumableTasks } from './snapshots/track.ts';
 import { reconcileVm, type Retire } from './vm-reconciler.ts';
@@ -117,12 +118,19 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   };
   registry.onChange(enqueueId);
   const snapshots = startSnapshots(context, informers, options.tasks, logger);
+  const space = startSpaceWatch({
+    ...options,
+    registry,
+    instanceOf: (id) => informers.virtualMachineInstance.list().find(({ metadata }) => metadata.labels?.[idLabel] === id),
+    changed: enqueueId,
+  });
   placement.onChange((key) => instanceController.enqueue(key));
 
   return {
     port: createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`)),
     adopted,
     stop: async () => {
+      await space.stop();
       await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop()]);
       await placement.stop();
       await options.hypervisor.close();

@@ -39,7 +39,7 @@ export async function syncGuest(context: VmContext, instance: VirtualMachineInst
   const agent = state === 'running' ? await guest.agentInfo() : undefined;
   const macs = nicMacs(guest.id, instance.spec);
   const written = await editStatus(context.store, virtualMachineInstance, instance.metadata, (draft) => {
-    setRunning(draft, state, guest);
+    setRunning(draft, state, guest, context.registry.holdOf(guest.id));
     setGuestFacts(draft, macs, (mac) => context.plugger.addressesOf(mac), agent);
   });
   const waiting = written?.status?.interfaces?.some((nic) => nic.ipAddress === undefined) ?? false;
