@@ -11,7 +11,7 @@ import { pod, shadowLabel } from './cluster/shadow-pod.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
 import { bootId } from './host/process-info.ts';
 import type { Logger } from './host/logger.ts';
-import { ensureLocalPool, requestTinyImage } from './defaults.ts';
+import { ensureInstancetypes, ensureLocalPool, requestTinyImage } from './defaults.ts';
 import { finishRestore } from './node/restore.ts';
 import { reportNode, thisNodeName, type Component } from './node/report.ts';
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
@@ -47,6 +47,7 @@ export type Box = {
 };
 
 const firstImageOffered = 'first-image-offered';
+const firstTypesMade = 'first-types-made';
 
 export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
 
@@ -110,6 +111,7 @@ async function compose(
   const networks = await startNetwork({ store, events: box.events, logger, config, paths, simulated: simulation });
   stack.push('network', () => networks.close());
 
+  await offerFirstTypes(store, box);
   await ensureLocalPool(store, simulated ? 'sim' : 'local');
   const storage = await startStorage({ store, informers, tasks: box.tasks, events: box.events, logger, config, paths });
   stack.push('storage', () => storage.stop());
@@ -189,6 +191,13 @@ async function openStore(config: Config, path: string, logger: Logger): Promise<
   ]);
   await installCrds(config.kubeconfig);
   return openKubernetesStore({ kubeconfig: config.kubeconfig });
+}
+
+/** Once in a box's life: instance types and preferences. */
+async function offerFirstTypes(store: ResourceStore, box: BoxStore): Promise<void> {
+  if (box.journal.get(firstTypesMade) !== undefined) return;
+  await ensureInstancetypes(store);
+  box.journal.put(firstTypesMade, 'yes');
 }
 
 /** Once in a box's life: the image `tiny`, so that there is something to run. Deleted, it stays deleted. */

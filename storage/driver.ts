@@ -41,6 +41,9 @@ export type VolumeInfo = {
 
 export type PoolUsage = { capacity: number; used: number; free: number; provisioned: number };
 
+/** Bytes free for guests' disks, and those to be kept free. */
+export type PoolSpace = { free: number; reserve: number };
+
 /** A disk that a replicated pool is to be made of. */
 export type DiskWish = {
   /** Also the uuid of its OSD. */
@@ -87,6 +90,8 @@ export interface VolumeDriver {
   /** Makes the pool's directories and finishes or undoes what a crash cut off. Idempotent. */
   open(): Promise<void>;
   usage(): Promise<PoolUsage>;
+  /** Cheap, asked every few seconds while guests run; absent where the pool itself keeps writers from filling it. */
+  space?(): Promise<PoolSpace>;
 
   /** Idempotent by id: the same call again returns the same volume. @throws `insufficient-storage`, `not-found` (source) */
   create(volume: { id: string; size: number; source: VolumeSource }): Promise<VolumeInfo>;
@@ -123,6 +128,8 @@ export type ResolvedVolume =
   | {
       driver: VolumeDriver;
       volumeId: string;
+      /** Name of its pool. */
+      pool?: string;
       /** Bytes it has. */
       size: number;
       /** Bytes its claim asks for, where that is more: a guest that has it open grows it (`VolumeDriver.grow`). */

@@ -149,7 +149,8 @@ async function resolve(
   const size = parseBytes(claim.status.capacity?.storage ?? 0, 'status.capacity.storage');
   try {
     const wished = wishedSize(claim);
-    return { driver: pools.get(poolOfClaim(claim)), volumeId, size, ...(wished > size ? { wished } : {}) };
+    const pool = poolOfClaim(claim);
+    return { driver: pools.get(pool), pool, volumeId, size, ...(wished > size ? { wished } : {}) };
   } catch (error) {
     if (!isCroftError(error)) throw error;
     return { pending: `Disk ${claimName}: ${error.message}` };

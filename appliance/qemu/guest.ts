@@ -11,6 +11,7 @@ import { EventEmitter } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { BlockdevGraph } from '../../storage/driver.ts';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { writeFileAtomic } from '../host/files.ts';
 import type { Logger } from '../host/logger.ts';
@@ -57,6 +58,7 @@ export class QemuGuest implements Guest {
   readonly id: string;
   readonly epoch: number;
   readonly pid: number;
+  readonly machine: string;
   readonly record: LaunchRecord;
   readonly #dir: RunDir;
   readonly #logger: Logger;
@@ -81,6 +83,7 @@ export class QemuGuest implements Guest {
     this.id = record.id;
     this.epoch = record.epoch;
     this.pid = record.pid;
+    this.machine = record.machine;
     this.record = record;
     this.#dir = dir;
     this.#logger = logger.child({ vm: record.id, pid: record.pid });
@@ -208,6 +211,10 @@ export class QemuGuest implements Guest {
 
   detachDisk(name: string): Promise<void> {
     return this.#plug.detach('disk', name);
+  }
+
+  changeMedium(name: string, graph: BlockdevGraph | undefined): Promise<void> {
+    return this.#plug.changeMedium(name, graph);
   }
 
   detachNic(name: string): Promise<void> {

@@ -3,6 +3,7 @@ import { CroftError } from '../errors.ts';
 import { secret } from './core-kinds.ts';
 import { image, network, node, storagePool, token, user } from './croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './data-volume.ts';
+import { clusterInstancetype, clusterPreference, instancetype, preference } from './instancetype.ts';
 import type { Kind } from './kind.ts';
 import { uplink } from './uplink.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
@@ -18,6 +19,10 @@ export const kinds = [
   virtualMachineRestore,
   virtualMachineClone,
   volumeMove,
+  clusterInstancetype,
+  instancetype,
+  clusterPreference,
+  preference,
   secret,
   network,
   uplink,

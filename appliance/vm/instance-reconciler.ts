@@ -15,6 +15,7 @@ import { exitSentence } from './instance-phase.ts';
 import { setEnded, setWaiting } from './instance-status.ts';
 import { memoryFree } from './memory.ts';
 import { instanceFinalizer, planInstance, type InstanceObservation, type InstanceStep } from './plan-instance.ts';
+import { forgetSpace } from './space-watch.ts';
 import { forgetSlots } from './slots.ts';
 import { resolveDisks } from './guest-devices.ts';
 import type { VmContext } from './context.ts';
@@ -157,6 +158,7 @@ async function cleanUp(context: VmContext, instance: VirtualMachineInstance, vmI
   await context.plugger.unplugAll(vmId);
   await context.hypervisor.forget(vmId);
   forgetSlots(context.journal, vmId);
+  forgetSpace(context.journal, vmId);
   context.registry.remove(vmId);
   // Last: whoever is placed here next finds the box free.
   await context.placement.release(instance);

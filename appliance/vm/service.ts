@@ -37,6 +37,7 @@ import { soloPlacement, type Placement } from './placement.ts';
 import type { SlotJournal } from './slots.ts';
 import type { CopyClosed } from './moves/copy-closed.ts';
 import { startMoves, type MoveInformers } from './moves/service.ts';
+import { startSpaceWatch } from './space-watch.ts';
 import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
 import type { ResumableTasks } from './snapshots/track.ts';
 import { reconcileVm, type Retire } from './vm-reconciler.ts';
@@ -126,6 +127,12 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   registry.onChange(enqueueId);
   const snapshots = startSnapshots(context, informers, options.tasks, logger);
   const moves = startMoves(context, informers, { logger, retire: options.retire, copyClosed: options.copyClosed });
+  const space = startSpaceWatch({
+    ...options,
+    registry,
+    instanceOf: (id) => informers.virtualMachineInstance.list().find(({ metadata }) => metadata.labels?.[idLabel] === id),
+    changed: enqueueId,
+  });
   placement.onChange((key) => instanceController.enqueue(key));
 
   const port = createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`));
@@ -135,7 +142,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     port,
     adopted,
     stop: async () => {
-      await sampler.stop();
+      await Promise.all([sampler.stop(), space.stop()]);
       await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop()]);
       await placement.stop();
       await options.hypervisor.close();

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, type Duplex } from 'node:stream';
 import { loadConfig } from '../../appliance/config.ts';
+import { ensureInstancetypes } from '../../appliance/defaults.ts';
 import { CroftError } from '../../appliance/errors.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
 import { type History, type Range, type SeriesName, seriesNames, tiers } from '../../appliance/metrics/series.ts';
@@ -63,6 +64,7 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
     await store.create(token, { metadata: { name: `test-${role}` }, spec: { role } });
     tokens[role] = await issueTokenSecret(store, `test-${role}`);
   }
+  await ensureInstancetypes(store);
   await store.create(node, { metadata: { name: 'n1' }, spec: {} });
   await editStatus(store, node, { name: 'n1' }, (draft) => {
     draft.status = { version: '0.0.0-test', cpus: 2, memory: 2 ** 32 };

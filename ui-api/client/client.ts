@@ -56,7 +56,8 @@ export type Client = {
   readonly users: Collection<api.User, api.UserCreate>;
   readonly tokens: Collection<api.Token, api.TokenCreate>;
   readonly tasks: Collection<api.Task>;
-  readonly instancetypes: Collection<api.InstanceType>;
+  readonly instancetypes: Collection<api.InstanceType, api.InstanceTypeCreate>;
+  readonly preferences: Collection<api.Preference>;
   /** Snapshots of one VM. */
   snapshots(vm: string): Collection<api.Snapshot, { name: string }>;
 };
@@ -152,6 +153,7 @@ export function createClient(options: ClientOptions = {}): Client {
     tokens: collection('/v1/tokens'),
     tasks: collection('/v1/tasks'),
     instancetypes: collection('/v1/instancetypes'),
+    preferences: collection('/v1/preferences'),
     snapshots: (vm) => collection(`/v1/vms/${pathSegment(vm)}/snapshots`),
   };
 }

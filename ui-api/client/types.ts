@@ -34,7 +34,7 @@ export type Task = Static<typeof objects.Task>;
 export type ApiEvent = Static<typeof objects.EventOut>;
 export type History = Static<typeof history.History>;
 export type Sparklines = Static<typeof history.Sparklines>;
-export type InstanceType = Static<typeof vm.InstanceType>;
+export type { InstanceType, InstanceTypeCreate, Preference } from '../schemas/instancetypes.ts';
 export type Explanation = Static<typeof vm.ExplanationOut>;
 export type ConsoleTicket = Static<typeof vm.Ticket>;
 

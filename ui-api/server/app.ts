@@ -37,6 +37,7 @@ import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
 import { imageRoutes } from './routes/images.ts';
 import { imageUploadRoutes } from './routes/image-uploads.ts';
+import { instancetypeRoutes } from './routes/instancetypes.ts';
 import { networkRoutes } from './routes/networks.ts';
 import { nodeRoutes } from './routes/node.ts';
 import { diskRoutes } from './routes/disks.ts';
@@ -134,6 +135,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   systemRoutes(scope, context, routes);
   sessionRoutes(scope, context);
   vmRoutes(scope, context);
+  instancetypeRoutes(scope);
   vmActionRoutes(scope, context);
   vmDeviceRoutes(scope);
   vmImportRoutes(scope);

@@ -153,6 +153,13 @@ export const instancetypeColumns: Column<api.InstanceType>[] = [
   of('name', (type) => type.name),
   of('cpus', (type) => type.cpus),
   of('memory', (type) => type.memory, bytes),
+  of('project', (type) => type.project),
+];
+
+export const preferenceColumns: Column<api.Preference>[] = [
+  of('name', (preference) => preference.name),
+  of('os', (preference) => preference.os),
+  of('project', (preference) => preference.project),
 ];
 
 export const nodeColumns: Column<api.Node>[] = [

@@ -2,21 +2,23 @@
 import type { FastifyReply } from 'fastify';
 import { Type, type Static } from 'typebox';
 import { CroftError } from '../../../appliance/errors.ts';
+import { image } from '../../../appliance/resources/croft-kinds.ts';
 import { dataVolume } from '../../../appliance/resources/data-volume.ts';
-import { instanceTypes } from '../../../appliance/resources/instance-types.ts';
 import { virtualMachine, type VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
+import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
 import { ChangeQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
-import { ExplanationOut, InstanceType, Vm, VmCreate, VmDeleteQuery, VmGetQuery, VmListQuery, VmPatch } from '../../schemas/vm.ts';
+import { ExplanationOut, Vm, VmCreate, VmDeleteQuery, VmGetQuery, VmListQuery, VmPatch } from '../../schemas/vm.ts';
 import type { AppContext, Server } from '../context.ts';
 import { keptPage, keptVm } from '../kept-views.ts';
 import { defaultProject, keyOf, mustFind, mustHaveImage, mustHaveNetwork } from '../lookup.ts';
 import { pageOf } from '../pages.ts';
 import { checkIfMatch, tag } from '../preconditions.ts';
+import { matchersOf } from '../projections/instancetypes.ts';
 import { draftVm, wishedNicsOf } from '../projections/vm-draft.ts';
 import { patchVm } from '../projections/vm-changes.ts';
-import { mustBeFree, viewVm, viewVms } from '../views.ts';
+import { mustBeFree, uncaptured, viewVm, viewVms } from '../views.ts';
 import { waitForVm } from '../waiting.ts';
 
 const changeQuery = Type.Object({ ...ChangeQuery }, strict);
@@ -24,17 +26,26 @@ const projectQuery = Type.Object({ ...ProjectQuery }, strict);
 const json = 'application/json; charset=utf-8';
 const defaultWaitSeconds = 60;
 
+/** The image that goes into the second drive of a Windows VM: Fedora's name for the CD of virtio drivers. */
+const driversImage = 'virtio-win';
+
 /** Creates the one object of a VM. @throws CroftError `invalid-input` for images, networks and volumes that are not there */
 export async function createVm(store: ResourceStore, body: VmCreate, project: string): Promise<VirtualMachine> {
-  const draft = draftVm(body, project);
+  const draft = draftVm(body, project, {
+    ...(await matchersOf(store, body, project)),
+    ...((await store.get(image, driversImage)) ? { drivers: driversImage } : {}),
+    timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  });
+  if (body.iso !== undefined) await mustHaveImage(store, body.iso, '/iso');
   if (body.image !== undefined) await mustHaveImage(store, body.image, '/image');
   for (const [index, { network }] of wishedNicsOf(body).entries()) {
     await mustHaveNetwork(store, network, body.nics ? `/nics/${index}/network` : '/network');
   }
-  for (const [index, { image, volume }] of (body.disks ?? []).entries()) {
-    if (image !== undefined) await mustHaveImage(store, image, `/disks/${index}/image`);
+  for (const [index, { image: from, volume }] of (body.disks ?? []).entries()) {
+    if (from !== undefined) await mustHaveImage(store, from, `/disks/${index}/image`);
     if (volume !== undefined) await mustBeFree(store, volume, project, `/disks/${index}/volume`);
   }
+  await admitTypes(store, { apiVersion: virtualMachine.apiVersion, kind: virtualMachine.kind, ...draft });
   return await store.create(virtualMachine, draft);
 }
 
@@ -44,12 +55,6 @@ export const goneMeanwhile = (name: string): CroftError => new CroftError('not-f
 export function vmRoutes(app: Server, { port }: AppContext): void {
   const viewer = { permission: 'viewer' } as const;
   const operator = { permission: 'operator' } as const;
-
-  app.get('/v1/instancetypes', {
-    config: viewer,
-    schema: { summary: 'List instance types', response: { 200: Page(InstanceType) } },
-    handler: async () => ({ items: instanceTypes.map((type) => ({ kind: 'instancetype', ...type })) }),
-  });
 
   app.get('/v1/vms', {
     config: viewer,
@@ -125,9 +130,11 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
       const found = await mustFind(store, virtualMachine, params.name, query.project);
       for (const [index, { network }] of (body.nics ?? []).entries())
         await mustHaveNetwork(store, network, `/nics/${index}/network`);
+      const { instancetype: type } = await matchersOf(store, { size: body.size }, found.metadata.namespace ?? defaultProject);
+      const types = await uncaptured(store, found);
       const vm = await editObject(store, virtualMachine, keyOf(found), (draft) => {
         checkIfMatch(request, draft);
-        patchVm(draft, body);
+        patchVm(draft, body, { type, types });
       });
       if (!vm) throw goneMeanwhile(found.metadata.name);
       tag(reply, vm);
