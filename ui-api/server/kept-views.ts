@@ -12,6 +12,7 @@ import type { Vm } from '../schemas/vm.ts';
 import { defaultProject } from './lookup.ts';
 import { pageOf, type PageQuery } from './pages.ts';
 import { projectVm } from './projections/vm.ts';
+import { isUncaptured } from './views.ts';
 
 export type KeptView = { vm: VirtualMachine; view: Vm; json: string };
 
@@ -52,20 +53,25 @@ const viewOf = (shared: SharedReads, vm: VirtualMachine): Kept => {
   return kept && isCurrent(shared, kept) ? kept : make(shared, vm);
 };
 
-/** One VM by name or id; undefined when there is none. */
+/** One VM by name or id; undefined when there is none, or when its view needs more than is kept (its instance type). */
 export function keptVm(shared: SharedReads, nameOrId: string, project: string | undefined): KeptView | undefined {
   const vm = isUuid(nameOrId)
     ? shared.withId(virtualMachine, nameOrId, project)
     : shared.get(virtualMachine, nameOrId, project ?? defaultProject);
-  return vm && viewOf(shared, vm);
+  return vm && !isUncaptured(vm) ? viewOf(shared, vm) : undefined;
 }
 
-/** The JSON of a page of VMs. @throws CroftError `invalid-input` for a selector or page token that is none */
-export function keptPage(shared: SharedReads, query: PageQuery & { project?: string; labelSelector?: string }): string {
+/** The JSON of a page of VMs; undefined when a view needs more than is kept. @throws CroftError `invalid-input` for a selector or page token that is none */
+export function keptPage(
+  shared: SharedReads,
+  query: PageQuery & { project?: string; labelSelector?: string },
+): string | undefined {
   const labels = parseLabelSelector(query.labelSelector);
   const views: Vm[] = [];
   for (const vm of shared.list(virtualMachine, query.project)) {
-    if (matchesLabels(labels, vm.metadata.labels)) views.push(viewOf(shared, vm).view);
+    if (!matchesLabels(labels, vm.metadata.labels)) continue;
+    if (isUncaptured(vm)) return undefined;
+    views.push(viewOf(shared, vm).view);
   }
   const { items, nextPageToken } = pageOf(views, query);
   const next = nextPageToken === undefined ? '' : `,"nextPageToken":${JSON.stringify(nextPageToken)}`;

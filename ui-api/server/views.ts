@@ -28,9 +28,13 @@ export async function viewVm(store: ResourceStore, vm: VirtualMachine): Promise<
   return projectVm({ vm, instance, types, claims: new Map(present.map((claim) => [claim.metadata.name, claim])) });
 }
 
+/** Whether a VM names an instance type or preference that no controller has captured in its status yet. */
+export const isUncaptured = ({ spec, status }: VirtualMachine): boolean =>
+  !status?.croft?.types && (spec.instancetype !== undefined || spec.preference !== undefined);
+
 /** What a VM is made of that no controller has seen yet; undefined otherwise. */
 export async function uncaptured(store: ResourceStore, vm: VirtualMachine): Promise<CapturedTypes | undefined> {
-  if (vm.status?.croft?.types || (!vm.spec.instancetype && !vm.spec.preference)) return undefined;
+  if (!isUncaptured(vm)) return undefined;
   const found = await typesOf(store, vm);
   return 'types' in found ? found.types : undefined;
 }

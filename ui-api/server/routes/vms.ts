@@ -59,10 +59,11 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
   app.get('/v1/vms', {
     config: viewer,
     schema: { summary: 'List VMs', querystring: VmListQuery, response: { 200: Page(Vm) } },
-    handler: async ({ store, query }, reply) =>
-      store.shared
-        ? reply.type(json).send(keptPage(store.shared, query))
-        : pageOf(await viewVms(store, { namespace: query.project, labelSelector: query.labelSelector }), query),
+    handler: async ({ store, query }, reply) => {
+      const kept = store.shared && keptPage(store.shared, query);
+      if (kept !== undefined) return reply.type(json).send(kept);
+      return pageOf(await viewVms(store, { namespace: query.project, labelSelector: query.labelSelector }), query);
+    },
   });
 
   app.post('/v1/vms', {
