@@ -8,7 +8,13 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { planFence, planRejoin, startRefusal, type FencePhase, type FenceStep } from '../../../../appliance/cluster/peers/fence-plan.ts';
+import {
+  planFence,
+  planRejoin,
+  startRefusal,
+  type FencePhase,
+  type FenceStep,
+} from '../../../../appliance/cluster/peers/fence-plan.ts';
 
 type Map = { blocked: boolean; down: boolean; least: 1 | 2 };
 type FenceRecord = { phase: FencePhase; settled: boolean; version: number };
@@ -201,7 +207,18 @@ const moves: Move[] = [
 ];
 
 /** Random moves seldom take a fence to its end: this one goes through the whole of it, with noise in between. */
-const story = ['A finds B dead', 'leader acts', 'A finds B dead', 'leader acts', 'A begins', 'A launches', 'A plans', 'leader acts', 'B plans its rejoin', 'B acts on it'];
+const story = [
+  'A finds B dead',
+  'leader acts',
+  'A finds B dead',
+  'leader acts',
+  'A begins',
+  'A launches',
+  'A plans',
+  'leader acts',
+  'B plans its rejoin',
+  'B acts on it',
+];
 const named = (say: string): Move => moves.find((one) => one.say === say) as Move;
 const noise = fc.array(fc.constantFrom(...moves), { maxLength: 3 });
 const course = fc
