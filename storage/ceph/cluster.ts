@@ -96,6 +96,7 @@ export class CephCluster {
     return this.#locks.with(['cluster'], async () => {
       const parts = await this.#tools();
       const { peers } = this.#options;
+      if (peers) refuseHomeless(everywhere);
       this.#everywhere = everywhere;
       const disks = peers ? everywhere.filter(({ node }) => node === peers.box) : everywhere;
       this.#record = await readClusterRecord(this.paths.record);
@@ -373,6 +374,11 @@ const boxName = (): string =>
     .toLowerCase()
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-|-$/g, '') || 'box';
+
+function refuseHomeless(disks: readonly DiskWish[]): void {
+  const without = disks.find(({ node }) => node === undefined);
+  if (without) throw new CroftError('invalid-input', `disks: say which box ${without.path} is in (node).`);
+}
 
 function refuseTwice(disks: readonly DiskWish[]): void {
   const paths = disks.map(({ path, node = '' }) => (node ? `${node}:${path}` : path));
