@@ -6,7 +6,7 @@ import { fence, type Fence } from '../../resources/peer-kinds.ts';
 import type { ResourceStore } from '../../store/store.ts';
 import { cordon } from './cordon.ts';
 import { planFence, type FenceFacts, type FenceStep } from './fence-plan.ts';
-import { heldBy, setFree } from './held.ts';
+import { freePlaces, heldBy, setFree } from './held.ts';
 
 export type FenceContext = { store: ResourceStore; storage: StorageFence; self: string; logger: Logger };
 
@@ -89,6 +89,8 @@ async function takeStep(
       await release({ store, logger }, suspect, present?.status?.osdmapEpoch ?? 0);
       break;
     case 'settle':
+      await cordon(store, box);
+      await freePlaces(store, box);
       await write({ settled: true, settledAt: now });
       break;
     default:

@@ -4,6 +4,7 @@ import { storagePool } from '../../resources/croft-kinds.ts';
 import { persistentVolumeClaim, poolOf } from '../../resources/data-volume.ts';
 import { virtualMachineInstance, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
 import type { ResourceStore } from '../../store/store.ts';
+import { pod, shadowLabel } from '../shadow-pod.ts';
 import { wishedDisks } from '../../vm/guest-shape.ts';
 import { isFinished } from '../../vm/instance-phase.ts';
 import { setEnded } from '../../vm/instance-status.ts';
@@ -29,6 +30,18 @@ async function isShared(store: ResourceStore, { metadata, spec }: VirtualMachine
     if (!found || !pools.has(poolOf(found.spec.storageClassName))) return false;
   }
   return disks.length > 0;
+}
+
+/** Takes places back that Kubernetes had given on the box, of instances that never began there. */
+export async function freePlaces(store: ResourceStore, box: string): Promise<void> {
+  const { items } = await store.list(pod, { labelSelector: `${shadowLabel}=true` });
+  for (const { metadata } of items.filter(({ spec }) => spec.nodeName === box)) {
+    const owner = metadata.ownerReferences?.find(({ kind }) => kind === 'VirtualMachineInstance');
+    const instance = owner && (await store.get(virtualMachineInstance, owner.name, metadata.namespace));
+    if (instance?.status?.nodeName !== undefined) continue;
+    const { uid } = metadata;
+    await store.delete(pod, metadata.name, metadata.namespace, { graceSeconds: 0, ...(uid === undefined ? {} : { uid }) });
+  }
 }
 
 /**

@@ -49,6 +49,8 @@ export type Peers = {
 /** A fence goes on at once after each step; this many at most in one beat. */
 const stepsPerBeat = 12;
 const votersForTakeover = 3;
+/** Times the silence: a box without disks says nothing when its service is stopped, though its guests run on. */
+const patienceWithoutDisks = 12;
 
 /** Begins to beat. @throws what the first beat throws */
 export async function startPeers({ store, box, bootId, timing, logger, followWish }: PeersOptions): Promise<Peers> {
@@ -83,6 +85,7 @@ export async function startPeers({ store, box, bootId, timing, logger, followWis
   const lead = async (storage: StorageFence, boots: Map<string, string>): Promise<void> => {
     const nodes = (await store.list(node)).items.filter(({ status }) => status?.peer !== undefined);
     const voters = nodes.filter(({ status }) => status?.peer?.role === 'voter').length;
+    await wishVotes(store);
     const fences = (await store.list(fence, { consistent: true })).items;
     for (const one of nodes) {
       const { name } = one.metadata;
@@ -96,8 +99,7 @@ export async function startPeers({ store, box, bootId, timing, logger, followWis
       }
       await pursue(storage, one, { silent, voters, bootId: boots.get(name) ?? '' });
     }
-    if (fences.length === 0) await storage.mend();
-    await wishVotes(store);
+    if (fences.length === 0 && nodes.length > 1) await storage.mend();
   };
 
   const pursue = async (
@@ -105,8 +107,13 @@ export async function startPeers({ store, box, bootId, timing, logger, followWis
     { metadata: { name }, status }: Node,
     { silent, voters, bootId: boot }: { silent: boolean; voters: number; bootId: string },
   ): Promise<void> => {
-    const serves = silent && (await storage.serves(name)) === true;
-    if (serves) tell(name, `${name} is silent, but its disks serve: its service has stopped, its VMs run on`);
+    const disks = silent ? await storage.serves(name) : undefined;
+    const serves = disks === true || (disks === undefined && detector.silence(name) < patienceWithoutDisks * timing.dead);
+    if (silent && serves)
+      tell(
+        name,
+        `${name} is silent, but ${disks === undefined ? 'has no disks to tell by' : 'its disks serve'}: its service has stopped, its VMs may run on`,
+      );
     const enough = voters >= votersForTakeover;
     if (silent && !enough) tell(name, `${name} is silent; with ${voters} voters nothing is taken over by itself`);
     const reason = `no heartbeat for ${Math.round(detector.silence(name) / 100) / 10} s, and its disks don't serve`;
