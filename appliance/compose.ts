@@ -6,6 +6,10 @@ import { rm } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { PodNetworkOptions } from './cluster/pod-network.ts';
+import { startOwnK3s } from './cluster/join/box-k3s.ts';
+import { joinPeers } from './cluster/peers/box.ts';
+import { readIdentity, settingsOf } from './cluster/peers/identity.ts';
+import type { Peers } from './cluster/peers/peers.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
 import { pod, shadowLabel } from './cluster/shadow-pod.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
@@ -13,7 +17,7 @@ import { bootId } from './host/process-info.ts';
 import type { Logger } from './host/logger.ts';
 import { ensureInstancetypes, ensureLocalPool, requestTinyImage } from './defaults.ts';
 import { finishRestore } from './node/restore.ts';
-import { reportNode, thisNodeName, type Component } from './node/report.ts';
+import { reportNode, thisNodeName, type Component, type NodeFacts } from './node/report.ts';
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
 import { startInformer } from './reconcile/informer.ts';
@@ -43,6 +47,8 @@ export type Box = {
   url: string;
   /** The one-time link for the first administrator; absent once there is one. */
   setupUrl: string | undefined;
+  /** Resolves when the box's part in its cluster has changed: it must be composed anew. */
+  changed: Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -76,18 +82,26 @@ export async function composeBox(config: Config, options: ComposeOptions): Promi
 }
 
 async function compose(
-  config: Config,
+  given: Config,
   { logger, simulated }: ComposeOptions,
   stack: ReturnType<typeof createStack>,
 ): Promise<Box> {
+  const identity = await readIdentity(given.data);
+  const config = settingsOf(given, identity);
+  const nodeName = config.node === '' ? thisNodeName() : config.node;
   const paths = makeDirectories(config);
   parseListen(config.listen);
   await finishRestore(config.data);
   const inCluster = config.store === 'kubernetes';
+  if (identity) await startOwnK3s(config.data, logger);
   const store = await openStore(config, paths.store, logger);
   stack.push('store', () => store.close());
   const box = openBoxStore(paths.box, { logger });
   stack.push('box store', () => box.close());
+
+  const peered = inCluster && config.address !== '';
+  const peers = peered ? await joinPeers({ config, box: nodeName, identity, keys: paths.keys, store, logger }) : undefined;
+  if (peers) stack.push('peers', () => peers.stop());
 
   // Before the network chooses: k3s has these subnets for pods and Services without being on them yet.
   if (inCluster) await ensureDefaultNetwork(store, [...clusterSubnets, ...hostSubnets()]);
@@ -108,12 +122,30 @@ async function compose(
   stack.push('informers', () => Promise.all(Object.values(informers).map((informer) => informer.stop())));
 
   const simulation = simulated ? { driver: new SimSwitchDriver(), host: simHost() } : undefined;
-  const networks = await startNetwork({ store, events: box.events, logger, config, paths, simulated: simulation });
+  const shared = peers && { box: nodeName, address: config.address, gate: peers.gate };
+  const networks = await startNetwork({
+    store,
+    events: box.events,
+    logger,
+    config,
+    paths,
+    simulated: simulation,
+    box: peers && nodeName,
+  });
   stack.push('network', () => networks.close());
 
   await offerFirstTypes(store, box);
   await ensureLocalPool(store, simulated ? 'sim' : 'local');
-  const storage = await startStorage({ store, informers, tasks: box.tasks, events: box.events, logger, config, paths });
+  const storage = await startStorage({
+    store,
+    informers,
+    tasks: box.tasks,
+    events: box.events,
+    logger,
+    config,
+    paths,
+    peers: shared,
+  });
   stack.push('storage', () => storage.stop());
 
   const hypervisor = simulated
@@ -121,7 +153,7 @@ async function compose(
     : createQemuHypervisor({ vms: paths.vms, dataDir: config.data, accel: config.accel as 'auto' | 'kvm' | 'tcg', logger });
   const pods = inCluster ? startInformer(store, pod, { labelSelector: `${shadowLabel}=true`, logger }) : undefined;
   stack.push('pods', async () => pods?.stop());
-  const placement = pods ? createShadowPodPlacement(store, pods, thisNodeName()) : soloPlacement;
+  const placement = pods ? createShadowPodPlacement(store, pods, nodeName) : soloPlacement;
   const vms = await startVmService({
     config,
     store,
@@ -132,25 +164,33 @@ async function compose(
     hypervisor,
     placement,
     simulated,
+    peers,
+    nodeName,
     logger,
   });
   stack.push('vms', () => vms.stop());
+  peers?.watch({ storage: storage.fence, guests: vms.guests });
 
   const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, logger, version });
   stack.push('api', () => api.close());
   if (pods) {
     const instances = informers.virtualMachineInstance;
-    await joinPodNetwork(config, { pods, instances, linker: networks.podLinker, nodeName: thisNodeName(), logger }, stack);
+    await joinPodNetwork(config, { pods, instances, linker: networks.podLinker, nodeName, logger }, stack);
     const { startKubeFace } = await import('../ui-api/server/kube/start.ts');
     const context = { store, port: vms.port, version };
-    const face = await startKubeFace({ kubeconfig: config.kubeconfig, nodeName: thisNodeName(), context, logger });
+    const face = await startKubeFace({ kubeconfig: config.kubeconfig, nodeName, context, logger });
     stack.push('kubernetes face', () => face.close());
   }
 
-  await report(store, config, networks, hypervisor, logger);
+  await report({ store, config, nodeName, peer: peers?.facts, networks, hypervisor, logger });
   await offerFirstImage(store, box);
   logger.info({ url: api.url, adopted: vms.adopted.length }, 'ready');
-  return { url: api.url, setupUrl: api.setupUrl, stop: () => stack.unwind() };
+  return {
+    url: api.url,
+    setupUrl: api.setupUrl,
+    changed: peers?.changed ?? new Promise(() => undefined),
+    stop: () => stack.unwind(),
+  };
 }
 
 /** Loaded only here, as the rest of the Kubernetes client is. */
@@ -217,6 +257,8 @@ type VmParts = {
   hypervisor: Hypervisor;
   placement: Placement;
   simulated: boolean;
+  peers: Peers | undefined;
+  nodeName: string;
   logger: Logger;
 };
 
@@ -230,6 +272,8 @@ async function startVmService({
   hypervisor,
   placement,
   simulated,
+  peers,
+  nodeName,
   logger,
 }: VmParts): Promise<VmService> {
   await Promise.all(Object.values(informers).map((informer) => informer.synced()));
@@ -247,8 +291,9 @@ async function startVmService({
     journal: box.journal,
     memory: hostMemory(parseBytes(config.reserve, 'CROFT_MEMORY_RESERVE'), Number(config.overcommit)),
     placement,
+    peers,
     logger,
-    nodeName: thisNodeName(),
+    nodeName,
     bootId: await bootId(),
     seedDirectory,
     // There are no bytes to copy where the pools are simulated.
@@ -274,26 +319,25 @@ async function startVmService({
 }
 
 /** Tells the store what this box is. The accelerator's probe may take seconds, so it is told when it is known. */
-async function report(
-  store: ResourceStore,
-  config: Config,
-  networks: NetworkService,
-  hypervisor: Hypervisor,
-  logger: Logger,
-): Promise<void> {
+type ReportParts = Pick<VmParts, 'store' | 'config' | 'nodeName' | 'networks' | 'hypervisor' | 'logger'> & {
+  peer: NodeFacts['peer'] | undefined;
+};
+
+async function report({ store, config, nodeName, peer, networks, hypervisor, logger }: ReportParts): Promise<void> {
   const facts = async (accelerator: string) => {
     const versions = await hypervisor.versions().catch((error: unknown) => ({ qemu: undefined, error }));
     const qemu: Component = versions.qemu
       ? { name: 'qemu', version: versions.qemu, state: 'ready' }
       : { name: 'qemu', state: 'missing', message: 'Install the package qemu-system-x86.' };
     return {
+      ...(peer ? { peer } : {}),
       bootId: await bootId(),
       accelerator,
       memoryReserved: parseBytes(config.reserve, 'CROFT_MEMORY_RESERVE'),
       components: [qemu, ...networks.components()],
     };
   };
-  await reportNode(store, thisNodeName(), await facts('unknown'));
-  const tellLater = async () => reportNode(store, thisNodeName(), await facts((await hypervisor.accelerator()).name));
+  await reportNode(store, nodeName, await facts('unknown'));
+  const tellLater = async () => reportNode(store, nodeName, await facts((await hypervisor.accelerator()).name));
   tellLater().catch((error: unknown) => logger.warn({ err: error }, 'the accelerator is not known'));
 }

@@ -53,6 +53,8 @@ export type DiskWish = {
   size?: number | undefined;
   /** Serial numbers (a file's or partition's path) of disks that may be overwritten. */
   wipe?: string[] | undefined;
+  /** The box it is in; absent on a box alone. */
+  node?: string | undefined;
 };
 
 /** A disk of a replicated pool; `id` is the wish's (StoragePool's `spec.disks[].id`). */
@@ -142,4 +144,31 @@ export interface VolumeResolver {
   resolve(namespace: string, claimName: string): Promise<ResolvedVolume>;
   /** An open pool. @throws CroftError `not-found`, `unavailable` */
   pool(name: string): VolumeDriver;
+}
+
+/** A box by its name in the storage cluster and the addresses its clients come from. */
+export type BoxPlace = { box: string; addresses: readonly string[] };
+
+/**
+ * Shuts a box out of the shared disks, and lets it in again (docs/ha.md). Every method may be repeated and cut off;
+ * what has been done is always read from the disks' own map.
+ * @throws CroftError `unavailable`, `command-timeout` without a quorum of monitors
+ */
+export interface StorageFence {
+  look(place: BoxPlace): Promise<{ blocked: boolean; disksStopped: boolean; servesWithout: boolean }>;
+  /** True while a disk of the box serves; undefined when it has none. */
+  serves(box: string): Promise<boolean | undefined>;
+  block(place: BoxPlace): Promise<void>;
+  /** Marks its disks down; they may not come up before `letIn`. */
+  stopDisks(place: BoxPlace): Promise<void>;
+  /** Lets pools go on with one copy where two boxes hold them. */
+  serveWithout(): Promise<void>;
+  /**
+   * Proves that every placement group works by a map at least as new as the one it returns the epoch of.
+   * @throws CroftError `unavailable` naming how many groups didn't answer
+   */
+  prove(): Promise<number>;
+  letIn(place: BoxPlace): Promise<void>;
+  /** Asks for two copies again where all are there. */
+  mend(): Promise<void>;
 }

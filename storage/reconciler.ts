@@ -13,6 +13,7 @@ import { isCroftError } from '../appliance/errors.ts';
 import type { Config, Paths } from '../appliance/config.ts';
 import type { Logger } from '../appliance/host/logger.ts';
 import type { ImageUploads } from '../appliance/ports.ts';
+import type { Gate } from '../appliance/reconcile/controller.ts';
 import type { Events } from '../appliance/reconcile/events.ts';
 import { keyOf } from '../appliance/reconcile/informer.ts';
 import type { Tasks } from '../appliance/reconcile/tasks.ts';
@@ -20,13 +21,15 @@ import { dataVolume, moveAnnotation, persistentVolumeClaim, poolOfClaim } from '
 import { parseBytes } from '../appliance/resources/quantity.ts';
 import type { ResourceStore } from '../appliance/store/store.ts';
 import { CephCluster } from './ceph/cluster.ts';
+import { createStorageFence } from './ceph/fence.ts';
+import { createCephPeers } from './ceph/peers.ts';
 import { startClaimController, wishedSize } from './controllers/claims.ts';
 import { conditionOf, idOf, type StorageContext, type StorageInformers } from './controllers/context.ts';
 import { startDataVolumeController } from './controllers/data-volumes.ts';
 import { poolOfImage, startImageController } from './controllers/images.ts';
 import { startPoolController } from './controllers/pools.ts';
-import type { VolumeDriver, VolumeResolver } from './driver.ts';
 import { createUploads } from './images/uploads.ts';
+import type { StorageFence, VolumeDriver, VolumeResolver } from './driver.ts';
 import { createPools } from './pools.ts';
 
 export type { StorageInformers } from './controllers/context.ts';
@@ -46,9 +49,13 @@ export type StorageOptions = {
   allowOwnAddresses?: boolean;
   /** Tests: base address of a server that stands in for the catalogue's publishers. */
   catalogueMirror?: string;
+  /** This box among those of a cluster, and whether it leads. */
+  peers?: { box: string; address: string; gate: Gate } | undefined;
 };
 
 export type StorageService = VolumeResolver & {
+  /** How a box is shut out of the shared disks. */
+  fence: StorageFence;
   /** Where the API hands in the bytes of images. */
   uploads: ImageUploads;
   /** The volume of a claim, whatever its state. */
@@ -62,13 +69,15 @@ export type StorageService = VolumeResolver & {
 const defaultMaxImageSize = 2 * 2 ** 40;
 
 export async function startStorage(options: StorageOptions): Promise<StorageService> {
-  const { store, informers, tasks, events, logger, config } = options;
+  const { store, informers, tasks, events, logger, config, peers } = options;
   const ceph = new CephCluster({
     root: join(config.data, 'ceph'),
     ...(config.run === undefined ? {} : { run: join(config.run, 'ceph') }),
     logger,
+    ...(peers ? { peers: createCephPeers(store, peers) } : {}),
   });
-  const pools = createPools({ pools: options.paths.pools, ceph, logger });
+  const shared = peers && { leads: () => peers.gate.open() };
+  const pools = createPools({ pools: options.paths.pools, ceph, logger, shared });
   const imageWork = join(config.data, 'image-work');
   await mkdir(imageWork, { recursive: true, mode: 0o711 });
   const maxImageSize = options.maxImageSize ?? defaultMaxImageSize;
@@ -86,6 +95,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
     maxImageSize,
     allowOwnAddresses: options.allowOwnAddresses ?? false,
     catalogueMirror: options.catalogueMirror,
+    gate: peers?.gate,
   };
   await informers.image.synced();
   await forgetOrphans(context);
@@ -107,6 +117,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
 
   return {
     uploads,
+    fence: createStorageFence(() => ceph.bridge()),
     pool: (name) => pools.get(name),
     async volumeOf(namespace, claimName) {
       const claim = await store.get(persistentVolumeClaim, claimName, namespace);

@@ -40,6 +40,8 @@ export const network = defineKind({
           address: Type.String(),
           hostname: Type.Optional(Type.String()),
           expires: Type.Optional(Type.String()),
+          /** The box that gave it, where there are several. */
+          node: Type.Optional(Type.String()),
         }),
       ),
     ),
@@ -134,6 +136,8 @@ export const storagePool = defineKind({
               size: Type.Optional(Type.Integer({ minimum: 1 })),
               /** Serial numbers (a file's or partition's path) of disks that may be overwritten. */
               wipe: Type.Optional(Type.Array(Type.String())),
+              /** The box it is in; absent on a box alone. */
+              node: Type.Optional(Type.String()),
             },
             strict,
           ),
@@ -220,7 +224,14 @@ export const node = defineKind({
   kind: 'Node',
   plural: 'nodes',
   namespaced: false,
-  spec: Type.Object({ hostname: Type.Optional(Type.String()) }, strict),
+  spec: Type.Object(
+    {
+      hostname: Type.Optional(Type.String()),
+      /** What the box is to become among the voters. */
+      role: Type.Optional(Type.Enum(['voter', 'agent'])),
+    },
+    strict,
+  ),
   status: Type.Object({
     version: Type.Optional(Type.String()),
     cpus: Type.Optional(Type.Integer()),
@@ -229,6 +240,17 @@ export const node = defineKind({
     memoryReserved: Type.Optional(Type.Integer()),
     accelerator: Type.Optional(Type.String()),
     bootId: Type.Optional(Type.String()),
+    /** Among the boxes of a cluster: its cluster address, its part, and its certificate towards boxes that join. */
+    peer: Type.Optional(
+      Type.Object({
+        address: Type.String(),
+        role: Type.Enum(['voter', 'agent']),
+        witness: Type.Optional(Type.Boolean()),
+        /** SHA-256 of the certificate it shows on `joinPort`, hex. */
+        fingerprint: Type.Optional(Type.String()),
+        joinPort: Type.Optional(Type.Integer()),
+      }),
+    ),
     components: Type.Optional(
       Type.Array(
         Type.Object({

@@ -6,6 +6,7 @@ import { dataVolume, persistentVolumeClaim } from './data-volume.ts';
 import { clusterInstancetype, clusterPreference, instancetype, preference } from './instancetype.ts';
 import type { Kind } from './kind.ts';
 import { uplink } from './uplink.ts';
+import { fence } from './peer-kinds.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
 import { volumeMove } from './volume-move.ts';
 import { virtualMachine, virtualMachineInstance } from './virtual-machine.ts';
@@ -31,6 +32,7 @@ export const kinds = [
   user,
   token,
   node,
+  fence,
 ] as const satisfies readonly Kind[];
 
 /** The kind named by a manifest's `kind`. @throws CroftError `invalid-input` */

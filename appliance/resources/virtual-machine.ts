@@ -251,6 +251,7 @@ export const ExitReason = Type.Enum([
   'Crashed',
   'Stopped',
   'NodeRebooted',
+  'Fenced',
   'LaunchFailed',
   'Removed',
 ]);

@@ -22,6 +22,17 @@ export type LaunchOutcome = { started: true } | { waiting: string } | { failed: 
 
 /** @throws what the store throws: such a launch is simply tried again. */
 export async function executeLaunch(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<LaunchOutcome> {
+  if (!context.peers) return launch(context, instance, vmId);
+  const entered = await settle(context.peers.guard.enter());
+  if ('error' in entered) return { waiting: messageOf(entered.error) };
+  try {
+    return await launch(context, instance, vmId);
+  } finally {
+    entered.value();
+  }
+}
+
+async function launch(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<LaunchOutcome> {
   const vm = await context.store.get(virtualMachine, instance.metadata.name, instance.metadata.namespace);
   // The VM controller is about to take the instance away; its disks are no longer its own.
   if (vm?.status?.restoreInProgress !== undefined) return { waiting: 'Its disks are being put back to a snapshot.' };

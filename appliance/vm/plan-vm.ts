@@ -128,7 +128,8 @@ const serves = (instance: VirtualMachineInstance, request: Request): boolean =>
   !isFinished(instance) || request.data?.epoch === String(epochOf(instance));
 
 function countFailure(vm: VirtualMachine, instance: VirtualMachineInstance, exit: ExitReason, now: Date) {
-  if (!isFailure(exit)) return undefined;
+  // A box that died says nothing about the VM: it starts elsewhere at once.
+  if (!isFailure(exit) || exit === 'Fenced') return undefined;
   const ran = (now.getTime() - Date.parse(instance.metadata.creationTimestamp ?? now.toISOString())) / 1000;
   const failures = (ran >= healthyRunSeconds ? 0 : (vm.status?.startFailure?.consecutiveFailCount ?? 0)) + 1;
   return {

@@ -62,6 +62,7 @@ export type VmServiceOptions = {
   memory: MemoryPolicy;
   /** Default: this box, at once. */
   placement?: Placement;
+  peers?: VmContext['peers'];
   logger: Logger;
   nodeName: string;
   bootId: string;
@@ -76,6 +77,8 @@ export type VmService = {
   port: BoxPort;
   /** Ids of the guests that ran already when the service started. */
   adopted: string[];
+  /** What runs here, and a forced end of one. */
+  guests: { all(): { id: string; epoch: number }[]; end(id: string): Promise<void> };
   stop(): Promise<void>;
 };
 
@@ -93,13 +96,15 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     placement,
     registry,
     locks: createLocks(),
-    instances: () => informers.virtualMachineInstance.list(),
+    instances: () =>
+      informers.virtualMachineInstance.list().filter(({ status }) => !options.peers || status?.nodeName === options.nodeName),
   };
   const adopted = await registry.adopt();
 
   const vmController = startController({
     name: 'vm',
     logger,
+    gate: options.peers?.gate,
     watches: [
       watching(informers.virtualMachine),
       watching(informers.virtualMachineInstance),
@@ -141,6 +146,10 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   return {
     port,
     adopted,
+    guests: {
+      all: () => registry.all().map(({ id, epoch }) => ({ id, epoch })),
+      end: async (id) => registry.get(id)?.kill(),
+    },
     stop: async () => {
       await Promise.all([sampler.stop(), space.stop()]);
       await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop()]);

@@ -99,6 +99,7 @@ export function startClaimController(context: StorageContext): Controller {
   return startController({
     name: 'claims',
     logger,
+    gate: context.gate,
     watches: [watching(informers.persistentVolumeClaim)],
     async reconcile(key) {
       const { name, namespace } = fromKey(key);

@@ -2,6 +2,7 @@
 import { CroftError } from '../../appliance/errors.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
 import type { Events } from '../../appliance/reconcile/events.ts';
+import type { Gate } from '../../appliance/reconcile/controller.ts';
 import type { Informer } from '../../appliance/reconcile/informer.ts';
 import type { Tasks } from '../../appliance/reconcile/tasks.ts';
 import type { image, storagePool } from '../../appliance/resources/croft-kinds.ts';
@@ -39,6 +40,8 @@ export type StorageContext = {
   catalogueMirror?: string | undefined;
   /** Lets images be fetched from loopback and the box's own addresses: for tests. */
   allowOwnAddresses: boolean;
+  /** Where several boxes share a store: open on the one that makes and removes volumes. */
+  gate?: Gate | undefined;
 };
 
 export const idOf = (object: Resource): string | undefined => object.metadata.labels?.[idLabel];

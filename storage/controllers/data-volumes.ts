@@ -42,6 +42,7 @@ export function startDataVolumeController(context: StorageContext): Controller {
   return startController({
     name: 'data-volumes',
     logger,
+    gate: context.gate,
     watches: [
       watching(informers.dataVolume),
       watching(informers.persistentVolumeClaim),

@@ -129,6 +129,7 @@ export function startImageController(context: StorageContext): Controller {
   const controller = startController({
     name: 'images',
     logger,
+    gate: context.gate,
     watches: [watching(informers.image)],
     async reconcile(name) {
       let object = await store.get(image, name);

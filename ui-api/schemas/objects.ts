@@ -237,6 +237,9 @@ export const Node = Type.Object({
   memoryFree: Type.Optional(Bytes),
   accelerator: Type.Optional(Type.String()),
   bootId: Type.Optional(Type.String()),
+  role: Type.Optional(Type.String({ description: 'voter or agent, in a cluster of several boxes' })),
+  witness: Type.Optional(Type.Boolean({ description: 'votes, and runs no VMs' })),
+  address: Type.Optional(Type.String({ description: 'towards the other boxes' })),
   components: Type.Array(
     Type.Object({
       name: Type.String(),

@@ -172,6 +172,16 @@ export const nodeColumns: Column<api.Node>[] = [
   of('accelerator', (node) => node.accelerator),
 ];
 
+export const nodeListColumns: Column<api.Node>[] = [
+  of('name', (node) => node.name),
+  of('state', (node) => node.state),
+  of('role', (node) => (node.witness ? 'witness' : node.role)),
+  of('address', (node) => node.address),
+  of('version', (node) => node.version),
+  of('cpus', (node) => node.cpus),
+  of('memory', (node) => node.memory, bytes),
+];
+
 export const taskColumns: Column<api.Task>[] = [
   of('id', (task) => task.id),
   of('verb', (task) => task.verb),

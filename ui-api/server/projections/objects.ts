@@ -75,10 +75,24 @@ export const projectUser = (user: User) =>
 export const projectToken = (token: Token) =>
   compact({ kind: 'token' as const, ...identityOf(token), ...token.spec, lastUsed: token.status?.lastUsed });
 
-export const projectNode = (node: Node, memoryFree?: number) => {
-  const { state } = readiness(node.status?.conditions);
-  const { components = [], conditions = [], ...status } = node.status ?? {};
-  return compact({ kind: 'node' as const, ...identityOf(node), state, ...status, memoryFree, components, conditions });
+/** @param fenced the phase of its fence, where it has one */
+export const projectNode = (node: Node, memoryFree?: number, fenced?: string) => {
+  const { components = [], conditions = [], peer, ...status } = node.status ?? {};
+  const silent = conditions.some(({ type, status: is }) => type === 'Reachable' && is === 'False');
+  const state = fenced === undefined ? (silent ? 'silent' : readiness(conditions).state) : 'fenced';
+  const { role, witness, address } = peer ?? {};
+  return compact({
+    kind: 'node' as const,
+    ...identityOf(node),
+    state,
+    ...status,
+    role,
+    witness,
+    address,
+    memoryFree,
+    components,
+    conditions,
+  });
 };
 
 /** Which VM of a project uses each claim. */
