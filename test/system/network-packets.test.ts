@@ -217,6 +217,64 @@ describe.runIf(inside)('inside', () => {
     await guest('d').run('ip', 'address', 'delete', stolen, 'dev', 'eth0');
   });
 
+  it('holds a NIC to the addresses declared for it where there is no DHCP, and others off them', async () => {
+    const mac = guest('a').mac;
+    const declared = segments.map((each) =>
+      each.name === 'v20' ? { ...each, reservations: ['10.20.0.1', 'fd00::1'].map((address) => ({ mac, address })) } : each,
+    );
+    engine.setSegments(declared);
+    await engine.converge();
+    await eventually(() => guest('a').reaches('10.20.0.2'));
+    expect(await guest('a').pings('fd00::2')).toBe(true);
+    // The one it is declared for may use nothing else …
+    await guest('a').run('ip', 'address', 'add', '10.20.0.77/24', 'dev', 'eth0');
+    await guest('a').run('ip', 'address', 'add', 'fd00::77/64', 'dev', 'eth0', 'nodad');
+    const from = (name: string, source: string, to: string) =>
+      guest(name).attempt(['busybox', 'ping', '-c', '1', '-W', '1', '-I', source, to]);
+    expect(await from('a', '10.20.0.77', '10.20.0.2')).toBeUndefined();
+    expect(await from('a', 'fd00::77', 'fd00::2')).toBeUndefined();
+    expect(await guest('b').pings('10.20.0.77')).toBe(false);
+    expect(await guest('b').pings('fd00::77')).toBe(false);
+    // … and the others may use anything but that.
+    await guest('b').run('ip', 'address', 'add', '10.20.0.78/24', 'dev', 'eth0');
+    await eventually(async () => (await from('b', '10.20.0.78', '10.20.0.1')) !== undefined);
+    await guest('c').run('ip', 'address', 'flush', 'dev', 'eth0', 'scope', 'global');
+    await plug('c', 'v20');
+    await guest('c').run('ip', 'address', 'add', '10.20.0.1/24', 'dev', 'eth0');
+    await guest('c').run('ip', 'address', 'add', 'fd00::1/64', 'dev', 'eth0', 'nodad');
+    await guest('b').run('ip', 'neighbour', 'flush', 'all');
+    const stolen = ['busybox', 'arping', '-c', '1', '-w', '1', '-s', '10.20.0.1', '-I', 'eth0', '10.20.0.2'];
+    expect(await guest('c').attempt(stolen)).toBeUndefined();
+    expect(await from('c', '10.20.0.1', '10.20.0.2')).toBeUndefined();
+    expect(await from('c', 'fd00::1', 'fd00::2')).toBeUndefined();
+    await guest('b').run('ip', 'neighbour', 'flush', 'all');
+    expect(await guest('b').pings('10.20.0.1')).toBe(true);
+    const neighbours = await guest('b').run('ip', 'neighbour', 'show', '10.20.0.1');
+    expect(neighbours).toContain(mac);
+    await guest('c').run('ip', 'address', 'flush', 'dev', 'eth0', 'scope', 'global');
+    await guest('c').run('ip', 'address', 'add', '10.20.0.3/24', 'dev', 'eth0');
+    await guest('a').run('ip', 'address', 'delete', '10.20.0.77/24', 'dev', 'eth0');
+    await plug('c', 'v30');
+    engine.setSegments(segments);
+    await engine.converge();
+  });
+
+  it('lets no guest be a router', async () => {
+    await guest('a').run('ip', 'address', 'add', 'fd00:66::1/64', 'dev', 'eth0', 'nodad');
+    const before = await guest('b').run('ip', '-6', 'route');
+    await guest('b').run('sysctl', '-qw', 'net.ipv6.conf.eth0.accept_ra=2');
+    const config = ['--port=0', '--interface=eth0', '--enable-ra', '--dhcp-range=fd00:66::,ra-only', '--keep-in-foreground'];
+    const files = ['--conf-file=/dev/null', '--pid-file=', `--dhcp-leasefile=${join(directory, 'rogue6')}`];
+    await guest('a').attempt(['dnsmasq', ...config, ...files], 5_000);
+    expect(await guest('b').run('ip', '-6', 'route')).toBe(before);
+    // It did advertise: the switch has counted what it dropped.
+    const ofport = (await driver.observe()).ports.find((port) => port.name === guest('a').tap)?.ofport;
+    const target = `unix:${join(directory, 'ovs', 'croft0.mgmt')}`;
+    const flows = await must(['ovs-ofctl', '-O', 'OpenFlow14', 'dump-flows', target, `icmp6,in_port=${ofport},icmp_type=134`]);
+    expect(Number(/n_packets=(\d+)/.exec(flows)?.[1])).toBeGreaterThan(0);
+    await guest('a').run('ip', 'address', 'delete', 'fd00:66::1/64', 'dev', 'eth0');
+  });
+
   it('lets no guest be a DHCP server', async () => {
     const config = [
       '--port=0',
