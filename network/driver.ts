@@ -25,7 +25,13 @@ export type WishedPort = {
   /** A `system` port without vlan and trunks carries all VLANs but these. */
   except?: number[];
   /** Anti-spoofing: only these sources may enter from the port. Absent: no filter (uplinks, own legs). */
-  allowed?: { mac: string; addresses?: string[] };
+  allowed?: {
+    mac: string;
+    /** The only ones, of the families that are among them. */
+    addresses?: string[];
+    /** Others' on the same network: never from here, also where the port's own are not known. */
+    denied?: string[];
+  };
   /** Kept apart from all other ports but this network's (isolated networks without VLAN use an internal tag). */
   isolatedGroup?: string;
   /** Marks for the switch's external_ids: who this port belongs to. */

@@ -7,6 +7,7 @@
  * of croftd from the marks on their ports, so that the first converge removes nothing that a guest uses; ports
  * without a VM go by `reap`, on the word of the one who knows the VMs.
  */
+import { isIPv4 } from 'node:net';
 import { CroftError, messageOf } from '../appliance/errors.ts';
 import type { Logger } from '../appliance/host/logger.ts';
 import { podLinkName, tapName } from '../appliance/resources/identity.ts';
@@ -272,7 +273,7 @@ export class NetworkEngine {
     const leased = dhcp.leases.filter((lease) => lease.mac !== mac).map((lease) => lease.address);
     const present = dhcp.assigned.get(tap)?.address ?? dhcp.leases.find((lease) => lease.mac === mac)?.address;
     const address = assignAddress(segment.cidr, mac, {
-      reservations: segment.reservations,
+      reservations: segment.reservations.filter(({ address: each }) => isIPv4(each)),
       present,
       taken: new Set([...others, ...leased]),
     });
@@ -381,7 +382,11 @@ export class NetworkEngine {
       nat: segment.nat,
       ...(segment.mtu === undefined ? {} : { mtu: segment.mtu }),
     };
-    await dhcp.ensure(network, segment.reservations, legIndex);
+    await dhcp.ensure(
+      network,
+      segment.reservations.filter(({ address }) => isIPv4(address)),
+      legIndex,
+    );
   }
 
   #convergeLater(delay: number): void {

@@ -1,4 +1,5 @@
 /** What the schema of a Network cannot say. Pure: one sentence on what is wrong, or nothing. */
+import { isIP } from 'node:net';
 import type { Network } from '../appliance/resources/croft-kinds.ts';
 import { contains, overlap, parseCidr, toNumber } from './ip.ts';
 
@@ -29,11 +30,15 @@ function wrongWithin({ spec }: Network): string | undefined {
     const at = `reservations[${index}]`;
     if (!mac.test(reservation.mac))
       return `${at}.mac ${JSON.stringify(reservation.mac)} is not a MAC address, e.g. 52:54:00:12:34:56.`;
-    if (!cidr || !parseCidr(`${reservation.address}/30`) || !contains(cidr, reservation.address)) {
+    const family = isIP(reservation.address);
+    if (family === 0) return `${at}.address ${JSON.stringify(reservation.address)} is not an IP address, e.g. 10.20.0.7.`;
+    if (family === 4 && (cidr ? !contains(cidr, reservation.address) : spec.dhcp === true)) {
       return `${at}.address ${JSON.stringify(reservation.address)} is not in this network's address range.`;
     }
-    if (reservation.address === cidr.address) return `${at}.address ${reservation.address} is the box's own address.`;
-    for (const value of [reservation.mac.toLowerCase(), reservation.address]) {
+    if (reservation.address === cidr?.address) return `${at}.address ${reservation.address} is the box's own address.`;
+    // DHCP gives a NIC one address; without DHCP, and of IPv6, a NIC may have several.
+    const unique = [reservation.address, ...(spec.dhcp && family === 4 ? [reservation.mac.toLowerCase()] : [])];
+    for (const value of unique) {
       if (seen.has(value)) return `${at}: ${value} is reserved twice.`;
       seen.add(value);
     }

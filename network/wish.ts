@@ -2,6 +2,7 @@
  * From Networks and plugged NICs to the switch's whole wished state; pure. Names: leg `cn<10hex>` from the
  * network's id, tap `ct<10hex>n<i>` from the VM's (resources/identity.ts).
  */
+import { isIP } from 'node:net';
 import type { Network } from '../appliance/resources/croft-kinds.ts';
 import { idLabel, podLinkName, shortId, tapName } from '../appliance/resources/identity.ts';
 import type { NicWish, ObservedPort, WishedPort, WishedSwitch } from './driver.ts';
@@ -63,11 +64,25 @@ const legPort = (segment: Segment): WishedPort => ({
   owner: { network: segment.name },
 });
 
+/**
+ * From where a NIC may speak: what DHCP gave it and what is declared for it; and never from an address of the box or one
+ * declared for another NIC, for where nothing is declared anything else may be used.
+ */
+function allowedFor(nic: PluggedPort, segment: Segment): NonNullable<WishedPort['allowed']> {
+  const mac = nic.mac.toLowerCase();
+  const declared = segment.reservations.filter((each) => each.mac.toLowerCase() === mac).map(({ address }) => address);
+  const addresses = [...new Set([...(nic.address === undefined ? [] : [nic.address]), ...declared])];
+  const known = [...(segment.cidr ? [segment.cidr.address] : []), ...segment.reservations.map(({ address }) => address)];
+  const unlimited = [4, 6].filter((family) => !addresses.some((address) => isIP(address) === family));
+  const denied = [...new Set(known)].filter((address) => unlimited.includes(isIP(address))).toSorted();
+  return { mac, ...(addresses.length > 0 ? { addresses } : {}), ...(denied.length > 0 ? { denied } : {}) };
+}
+
 const nicPort = (nic: PluggedPort, segment: Segment): WishedPort => ({
   name: tapName(nic.vmId, nic.index),
   type: 'tap',
   ...place(segment),
-  allowed: { mac: nic.mac.toLowerCase(), ...(nic.address === undefined ? {} : { addresses: [nic.address] }) },
+  allowed: allowedFor(nic, segment),
   owner: { vmId: nic.vmId, nic: nic.nic, network: nic.network },
 });
 
@@ -121,6 +136,6 @@ export function nicOf(port: ObservedPort, kind: 'ct' | 'cp' = 'ct'): PluggedPort
   const [, prefix, index] = /^(c[tp])[0-9a-f]{10}n(\d+)$/.exec(port.name) ?? [];
   if (prefix !== kind) return undefined;
   if (vmId === undefined || nic === undefined || network === undefined || index === undefined || !port.allowed) return undefined;
-  const [address] = port.allowed.addresses ?? [];
+  const address = port.allowed.addresses?.find((each) => isIP(each) === 4);
   return { vmId, index: Number(index), nic, mac: port.allowed.mac, network, ...(address === undefined ? {} : { address }) };
 }

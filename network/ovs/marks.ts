@@ -17,6 +17,7 @@ export function marksOf(port: WishedPort): Record<string, string> {
   if (port.allowed) {
     marks['croft-mac'] = port.allowed.mac;
     if (port.allowed.addresses) marks['croft-addresses'] = port.allowed.addresses.join(' ');
+    if (port.allowed.denied) marks['croft-denied'] = port.allowed.denied.join(' ');
   }
   if (port.isolatedGroup !== undefined) marks['croft-group'] = port.isolatedGroup;
   return marks;
@@ -36,6 +37,7 @@ export function ownerOf(marks: Record<string, string>): WishedPort['owner'] {
 export function allowedOf(marks: Record<string, string>): WishedPort['allowed'] {
   const mac = marks['croft-mac'];
   if (mac === undefined) return undefined;
-  const addresses = marks['croft-addresses'];
-  return { mac, ...(addresses === undefined ? {} : { addresses: addresses.split(' ').filter(Boolean) }) };
+  const list = (text: string | undefined): string[] | undefined => text?.split(' ').filter(Boolean);
+  const [addresses, denied] = [list(marks['croft-addresses']), list(marks['croft-denied'])];
+  return { mac, ...(addresses ? { addresses } : {}), ...(denied ? { denied } : {}) };
 }

@@ -68,7 +68,7 @@ export function admitUplinks(
 
 /** A device that isn't there may come yet: that is no reason to refuse. */
 function unusable(name: string, nics: readonly Nic[]): string | undefined {
-  if (name === 'lo' || /^(c[tn][0-9a-f]{10}|croft|ovs-)/.test(name))
+  if (name === 'lo' || /^(c[tnp][0-9a-f]{10}|croft|ovs-)/.test(name))
     return `interfaces: ${name} is no NIC that leads out of this machine.`;
   const nic = nics.find((each) => each.name === name);
   if (!nic) return undefined;

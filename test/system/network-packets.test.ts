@@ -184,13 +184,55 @@ describe.runIf(inside)('inside', () => {
     expect(await guest('a').pings('10.20.0.3')).toBe(false);
   });
 
-  it('carries both VLANs on a trunk', async () => {
-    await plug('c', 'both');
-    // The kernel here may have no 802.1Q: the tag is looked at on the wire instead.
-    const ports = (await driver.observe()).ports.find((port) => port.name === guest('c').tap);
-    expect(ports?.trunks).toEqual([20, 30]);
-    expect(ports?.vlan).toBeUndefined();
+  it('carries both VLANs tagged on a trunk, and no other', async () => {
+    // The kernel here may have no 802.1Q: a second bridge stands for the guest's own tagging.
+    const [vmId, mac] = [newId(), '52:54:00:00:00:aa'];
+    const tap = tapName(vmId, 0);
+    const vsctl = (...argv: string[]) => must(['ovs-vsctl', `--db=unix:${server.socket}`, '--timeout=10', ...argv]);
+    await must(['ip', 'link', 'add', tap, 'type', 'veth', 'peer', 'name', 'trunk0']);
+    for (const end of [tap, 'trunk0']) await must(['ip', 'link', 'set', end, 'up']);
+    await vsctl(
+      'add-br',
+      'guest0',
+      '--',
+      'set',
+      'bridge',
+      'guest0',
+      `datapath_type=${server.datapath}`,
+      '--',
+      'add-port',
+      'guest0',
+      'trunk0',
+    );
+    for (const [name, tag, address] of [
+      ['in20', 20, '10.20.0.50/24'],
+      ['in30', 30, '10.30.0.50/24'],
+      ['in40', 40, '10.40.0.50/24'],
+    ] as const) {
+      const device = ['set', 'interface', name, 'type=internal', `mac="${mac}"`];
+      await vsctl('add-port', 'guest0', name, `tag=${tag}`, '--', ...device);
+      await must(['ip', 'address', 'add', address, 'dev', name]);
+      await must(['ip', 'link', 'set', name, 'up']);
+    }
+    await engine.plug({ vmId, index: 0, nic: 'net', mac, network: 'both', uid: undefined, linkUp: true });
+    await guest('c').run('ip', 'address', 'add', '10.30.0.3/24', 'dev', 'eth0');
+    const pings = async (address: string) => (await attempt(['busybox', 'ping', '-c', '1', '-W', '1', address])) !== undefined;
+    await eventually(() => pings('10.20.0.1'));
+    await eventually(() => pings('10.30.0.3'));
+    // A VLAN that is not on the trunk goes nowhere, though a guest is on it.
+    engine.setSegments([...segments, segment('v40', { vlan: 40 })]);
+    await engine.converge();
+    await plug('c', 'v40');
+    await guest('c').run('ip', 'address', 'add', '10.40.0.3/24', 'dev', 'eth0');
+    expect(await pings('10.40.0.3')).toBe(false);
     await plug('c', 'v30');
+    await engine.unplugAll(vmId);
+    engine.setSegments(segments);
+    await engine.converge();
+    await vsctl('del-br', 'guest0');
+    await must(['ip', 'link', 'delete', tap]);
+    for (const address of ['10.30.0.3/24', '10.40.0.3/24'])
+      await guest('c').run('ip', 'address', 'delete', address, 'dev', 'eth0');
   });
 
   const spoof = async (name: string, mac: string) => {
@@ -215,6 +257,64 @@ describe.runIf(inside)('inside', () => {
     ).toBeUndefined();
     expect(await guest('d').pings(own)).toBe(true);
     await guest('d').run('ip', 'address', 'delete', stolen, 'dev', 'eth0');
+  });
+
+  it('holds a NIC to the addresses declared for it where there is no DHCP, and others off them', async () => {
+    const mac = guest('a').mac;
+    const declared = segments.map((each) =>
+      each.name === 'v20' ? { ...each, reservations: ['10.20.0.1', 'fd00::1'].map((address) => ({ mac, address })) } : each,
+    );
+    engine.setSegments(declared);
+    await engine.converge();
+    await eventually(() => guest('a').reaches('10.20.0.2'));
+    expect(await guest('a').pings('fd00::2')).toBe(true);
+    // The one it is declared for may use nothing else …
+    await guest('a').run('ip', 'address', 'add', '10.20.0.77/24', 'dev', 'eth0');
+    await guest('a').run('ip', 'address', 'add', 'fd00::77/64', 'dev', 'eth0', 'nodad');
+    const from = (name: string, source: string, to: string) =>
+      guest(name).attempt(['busybox', 'ping', '-c', '1', '-W', '1', '-I', source, to]);
+    expect(await from('a', '10.20.0.77', '10.20.0.2')).toBeUndefined();
+    expect(await from('a', 'fd00::77', 'fd00::2')).toBeUndefined();
+    expect(await guest('b').pings('10.20.0.77')).toBe(false);
+    expect(await guest('b').pings('fd00::77')).toBe(false);
+    // … and the others may use anything but that.
+    await guest('b').run('ip', 'address', 'add', '10.20.0.78/24', 'dev', 'eth0');
+    await eventually(async () => (await from('b', '10.20.0.78', '10.20.0.1')) !== undefined);
+    await guest('c').run('ip', 'address', 'flush', 'dev', 'eth0', 'scope', 'global');
+    await plug('c', 'v20');
+    await guest('c').run('ip', 'address', 'add', '10.20.0.1/24', 'dev', 'eth0');
+    await guest('c').run('ip', 'address', 'add', 'fd00::1/64', 'dev', 'eth0', 'nodad');
+    await guest('b').run('ip', 'neighbour', 'flush', 'all');
+    const stolen = ['busybox', 'arping', '-c', '1', '-w', '1', '-s', '10.20.0.1', '-I', 'eth0', '10.20.0.2'];
+    expect(await guest('c').attempt(stolen)).toBeUndefined();
+    expect(await from('c', '10.20.0.1', '10.20.0.2')).toBeUndefined();
+    expect(await from('c', 'fd00::1', 'fd00::2')).toBeUndefined();
+    await guest('b').run('ip', 'neighbour', 'flush', 'all');
+    expect(await guest('b').pings('10.20.0.1')).toBe(true);
+    const neighbours = await guest('b').run('ip', 'neighbour', 'show', '10.20.0.1');
+    expect(neighbours).toContain(mac);
+    await guest('c').run('ip', 'address', 'flush', 'dev', 'eth0', 'scope', 'global');
+    await guest('c').run('ip', 'address', 'add', '10.20.0.3/24', 'dev', 'eth0');
+    await guest('a').run('ip', 'address', 'delete', '10.20.0.77/24', 'dev', 'eth0');
+    await plug('c', 'v30');
+    engine.setSegments(segments);
+    await engine.converge();
+  });
+
+  it('lets no guest be a router', async () => {
+    await guest('a').run('ip', 'address', 'add', 'fd00:66::1/64', 'dev', 'eth0', 'nodad');
+    const before = await guest('b').run('ip', '-6', 'route');
+    await guest('b').run('sysctl', '-qw', 'net.ipv6.conf.eth0.accept_ra=2');
+    const config = ['--port=0', '--interface=eth0', '--enable-ra', '--dhcp-range=fd00:66::,ra-only', '--keep-in-foreground'];
+    const files = ['--conf-file=/dev/null', '--pid-file=', `--dhcp-leasefile=${join(directory, 'rogue6')}`];
+    await guest('a').attempt(['dnsmasq', ...config, ...files], 5_000);
+    expect(await guest('b').run('ip', '-6', 'route')).toBe(before);
+    // It did advertise: the switch has counted what it dropped.
+    const ofport = (await driver.observe()).ports.find((port) => port.name === guest('a').tap)?.ofport;
+    const target = `unix:${join(directory, 'ovs', 'croft0.mgmt')}`;
+    const flows = await must(['ovs-ofctl', '-O', 'OpenFlow14', 'dump-flows', target, `icmp6,in_port=${ofport},icmp_type=134`]);
+    expect(Number(/n_packets=(\d+)/.exec(flows)?.[1])).toBeGreaterThan(0);
+    await guest('a').run('ip', 'address', 'delete', 'fd00:66::1/64', 'dev', 'eth0');
   });
 
   it('lets no guest be a DHCP server', async () => {

@@ -5,6 +5,7 @@ import { chooseAddress } from '../../../network/default-network.ts';
 import { assignAddress } from '../../../network/dhcp/addresses.ts';
 import { parseCidr, type Cidr } from '../../../network/ip.ts';
 import { admit } from '../../../network/reconciler.ts';
+import { segmentOf, wishedSwitch } from '../../../network/wish.ts';
 import { validateNetwork } from '../../../network/validate.ts';
 
 const network = (name: string, spec: Network['spec'], at = '2026-01-01T00:00:00Z'): Network => ({
@@ -32,6 +33,14 @@ describe('validateNetwork', () => {
     expect(validateNetwork(network('n', spec), [])).toMatch(sentence);
   });
 
+  it('takes several addresses declared for one NIC where no DHCP gives it one', () => {
+    const reservations = ['10.1.0.9', '10.1.0.10', 'fd00::9'].map((address) => ({ mac: '52:54:00:00:00:01', address }));
+    expect(validateNetwork(network('n', { vlan: 20, reservations }), [])).toBeUndefined();
+    expect(validateNetwork(network('n', { address: '10.1.0.1/24', dhcp: true, reservations }), [])).toMatch(/is reserved twice/);
+    const nonsense = { vlan: 20, reservations: [{ mac: '52:54:00:00:00:01', address: 'tomorrow' }] };
+    expect(validateNetwork(network('n', nonsense), [])).toMatch(/"tomorrow" is not an IP address/);
+  });
+
   it('takes what is right', () => {
     const spec = {
       vlan: 20,
@@ -41,6 +50,25 @@ describe('validateNetwork', () => {
     };
     expect(validateNetwork(network('n', spec), [])).toBeUndefined();
     expect(validateNetwork(network('n', {}), [])).toBeUndefined();
+  });
+});
+
+describe('wishedSwitch', () => {
+  const macs = ['52:54:00:00:00:01', '52:54:00:00:00:02'] as const;
+  const allowed = (mac: string, spec: Network['spec'], address?: string) => {
+    const segment = segmentOf(network('n', spec));
+    const nic = { vmId: newId(), index: 0, nic: 'net', mac, network: 'n', ...(address ? { address } : {}) };
+    return wishedSwitch(new Map([['n', segment]]), { nics: [nic] }).ports.find(({ type }) => type === 'tap')?.allowed;
+  };
+
+  it('limits a NIC to what is declared for it, and keeps the others off that and off the box', () => {
+    const reservations = [{ mac: macs[0], address: '10.1.0.9' }];
+    const spec = { vlan: 20, address: '10.1.0.1/24', reservations };
+    expect(allowed(macs[0], spec)).toEqual({ mac: macs[0], addresses: ['10.1.0.9'] });
+    expect(allowed(macs[1], spec)).toEqual({ mac: macs[1], denied: ['10.1.0.1', '10.1.0.9'] });
+    const both = { ...spec, dhcp: true, reservations: [...reservations, { mac: macs[0], address: 'fd00::9' }] };
+    expect(allowed(macs[0], both, '10.1.0.9')).toEqual({ mac: macs[0], addresses: ['10.1.0.9', 'fd00::9'] });
+    expect(allowed(macs[1], both, '10.1.0.7')).toEqual({ mac: macs[1], addresses: ['10.1.0.7'], denied: ['fd00::9'] });
   });
 });
 

@@ -42,6 +42,41 @@ describe('flowsOf', () => {
   });
 });
 
+describe('flowsOf, where addresses are declared', () => {
+  const flows = (allowed: { addresses?: string[]; denied?: string[] }) => flowsOf([{ ofport: 7, allowed: { mac, ...allowed } }]);
+
+  it('takes neighbour discovery for own IPv6 addresses only', () => {
+    const given = flows({ addresses: ['fd00::7'] });
+    const about = (type: number) => given.filter((line) => line.includes(`icmp_type=${type},icmp_code`));
+    expect(about(135).map((line) => /ipv6_src=([^,]+)/.exec(line)?.[1])).toEqual([
+      'fe80::/10',
+      'fe80::/10',
+      '::',
+      '::',
+      'fd00::7',
+      'fd00::7',
+    ]);
+    expect(about(136).map((line) => /nd_target=([^,]+)/.exec(line)?.[1])).toEqual([
+      'fe80::/10',
+      'fe80::/10',
+      'fd00::7',
+      'fd00::7',
+    ]);
+    expect(given).toContain('priority=170,in_port=7,ipv6,actions=drop');
+    // Of IPv4 nothing is known: its own MAC address is all that is asked.
+    expect(given).toContain(`priority=200,in_port=7,dl_src=${mac},arp,arp_sha=${mac},actions=NORMAL`);
+  });
+
+  it('drops what speaks for addresses of others', () => {
+    expect(flows({ denied: ['10.0.0.1', 'fd00::1'] }).filter((line) => line.startsWith('priority=210'))).toEqual([
+      'priority=210,in_port=7,arp,arp_spa=10.0.0.1,actions=drop',
+      'priority=210,in_port=7,ip,nw_src=10.0.0.1,actions=drop',
+      'priority=210,in_port=7,icmp6,icmp_type=136,nd_target=fd00::1,actions=drop',
+      'priority=210,in_port=7,ipv6,ipv6_src=fd00::1,actions=drop',
+    ]);
+  });
+});
+
 describe('firewallScript', () => {
   it('masquerades NAT networks and lets none reach another', () => {
     expect(
