@@ -26,6 +26,7 @@ import { version } from './version.ts';
 import type { Hypervisor } from './vm/hypervisor.ts';
 import { hostMemory } from './vm/memory.ts';
 import { soloPlacement, type Placement } from './vm/placement.ts';
+import { startExports } from './vm/export/exports.ts';
 import { startVms, type VmService } from './vm/service.ts';
 import { createSimHypervisor } from './vm/sim.ts';
 import { ensureDefaultNetwork } from '../network/default-network.ts';
@@ -115,7 +116,16 @@ async function compose(
   const vms = await startVmService({ config, store, box, informers, networks, storage, hypervisor, placement, logger });
   stack.push('vms', () => vms.stop());
 
-  const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, logger, version });
+  const exports = await startExports({
+    store,
+    volumes: storage,
+    tasks: box.tasks,
+    directory: join(config.data, 'exports'),
+    logger,
+  });
+  stack.push('exports', () => exports.stop());
+
+  const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, exports, logger, version });
   stack.push('api', () => api.close());
   if (inCluster) {
     const { startKubeFace } = await import('../ui-api/server/kube/start.ts');

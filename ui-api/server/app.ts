@@ -48,6 +48,7 @@ import { taskRoutes } from './routes/tasks.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
+import { vmExportRoutes } from './routes/vm-export.ts';
 import { vmImportRoutes } from './routes/vm-import.ts';
 import { vmDeviceRoutes } from './routes/vm-devices.ts';
 import { vmRoutes } from './routes/vms.ts';
@@ -123,6 +124,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   vmActionRoutes(scope, context);
   vmDeviceRoutes(scope);
   vmImportRoutes(scope);
+  vmExportRoutes(scope, context);
   snapshotRoutes(scope, context);
   consoleRoutes(scope, context);
   imageRoutes(scope);
