@@ -34,6 +34,7 @@ import { version } from './version.ts';
 import type { Hypervisor } from './vm/hypervisor.ts';
 import { hostMemory } from './vm/memory.ts';
 import { soloPlacement, type Placement } from './vm/placement.ts';
+import { startExports } from './vm/export/exports.ts';
 import { startVms, type VmService } from './vm/service.ts';
 import { createSimHypervisor } from './vm/sim.ts';
 import { ensureDefaultNetwork } from '../network/default-network.ts';
@@ -171,7 +172,16 @@ async function compose(
   stack.push('vms', () => vms.stop());
   peers?.watch({ storage: storage.fence, guests: vms.guests });
 
-  const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, logger, version });
+  const exports = await startExports({
+    store,
+    volumes: storage,
+    tasks: box.tasks,
+    directory: join(config.data, 'exports'),
+    logger,
+  });
+  stack.push('exports', () => exports.stop());
+
+  const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, exports, logger, version });
   stack.push('api', () => api.close());
   if (pods) {
     const instances = informers.virtualMachineInstance;

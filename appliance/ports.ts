@@ -27,6 +27,30 @@ export interface ImageUploads {
   drop(imageId: string): Promise<void>;
 }
 
+/** An export that can be fetched. `size` in bytes. */
+export type ExportRecord = {
+  id: string;
+  vm: VmKey;
+  format: 'ova' | 'qcow2';
+  /** Name for the download. */
+  file: string;
+  size: number;
+  createdAt: string;
+  expiresAt: string;
+};
+
+/** VMs as files for elsewhere. */
+export interface VmExports {
+  /** Begins the task that makes it. `snapshot`: name of the object. @returns the task's id, which is the export's. @throws CroftError `not-found` */
+  begin(vm: VmKey, wish: { format: 'ova' | 'qcow2'; snapshot?: string; disk?: string; by?: string }): Promise<string>;
+  get(id: string): Promise<ExportRecord | undefined>;
+  list(): Promise<ExportRecord[]>;
+  /** Bytes from `start` to before `end`. @throws CroftError `not-found` */
+  read(id: string, start: number, end: number): Promise<AsyncIterable<Uint8Array>>;
+  /** @throws CroftError `not-found` */
+  remove(id: string): Promise<void>;
+}
+
 /** Why an object isn't as wished: one sentence with numbers, and what to do next. */
 export type Explanation = { state: string; sentence: string; next: string[]; evidence: { at?: string; text: string }[] };
 

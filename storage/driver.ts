@@ -87,6 +87,14 @@ export type PoolHealth = {
 /** Progress of long work: bytes done and bytes in all. */
 export type Progress = (done: number, total: number) => void;
 
+export type ExportFormat = 'qcow2' | 'vmdk';
+export type ExportOptions = {
+  /** Made or overwritten. */ file: string;
+  format: ExportFormat;
+  progress?: Progress;
+  signal?: AbortSignal;
+};
+
 export interface VolumeDriver {
   readonly name: string;
   /** Makes the pool's directories and finishes or undoes what a crash cut off. Idempotent. */
@@ -118,6 +126,9 @@ export interface VolumeDriver {
   getImage(imageId: string): Promise<{ size: number; used: number } | undefined>;
   /** Idempotent. Bytes stay until the last clone is gone. */
   deleteImage(imageId: string): Promise<void>;
+
+  /** Writes a snapshot's disk to a file, flat (`vmdk`: stream-optimised), also while a guest runs on. Absent where a pool cannot yet. */
+  exportSnapshot?(id: string, snapshotId: string, options: ExportOptions): Promise<void>;
 
   /** Redundancy; absent where a pool has none of its own (`local`). */
   health?(): Promise<PoolHealth>;

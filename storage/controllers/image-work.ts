@@ -8,6 +8,7 @@ import { CroftError } from '../../appliance/errors.ts';
 import type { Image } from '../../appliance/resources/croft-kinds.ts';
 import type { VolumeDriver } from '../driver.ts';
 import { resolveCatalogue } from '../images/catalogue.ts';
+import { buildDebian } from '../images/debian/build.ts';
 import { convertImage } from '../images/convert.ts';
 import { fetchFile } from '../images/fetch.ts';
 import { buildTiny } from '../images/tiny/build.ts';
@@ -50,8 +51,13 @@ async function flatFile(context: StorageContext, job: Job, workDir: string): Pro
     await buildTiny({ workDir: join(workDir, 'tiny'), cacheDir: join(context.cache, 'tiny'), output, run, progress, signal });
     return output;
   }
-  if (build !== undefined)
-    throw new CroftError('invalid-input', `spec.source.build: ${build} cannot be built yet; there is tiny.`);
+  if (build === 'debian') {
+    const output = join(workDir, 'debian.qcow2');
+    const progress = (fraction: number, step: string): void => report('Building', fraction, step);
+    const directories = { workDir: join(workDir, 'debian'), cacheDir: join(context.cache, 'debian') };
+    await buildDebian({ ...directories, output, run, progress, signal });
+    return output;
+  }
   const origin = catalogue === undefined ? image.spec.source : await fromCatalogue(context, job, workDir, catalogue);
   if (origin.url !== undefined) {
     const checksum = image.spec.checksum ?? ('checksum' in origin ? origin.checksum : undefined);

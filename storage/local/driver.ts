@@ -16,6 +16,7 @@ import { syncDirectory } from '../../appliance/host/files.ts';
 import { humanBytes } from '../../appliance/resources/quantity.ts';
 import type { PoolSpace, PoolUsage, VolumeDriver, VolumeInfo, VolumeSource } from '../driver.ts';
 import { allocated, assertId, createQcow2, grant, readQcow2, writeRecord } from './files.ts';
+import { exportSnapshot } from './export.ts';
 import { assertChainHasRoom, deleteSnapshot, freezeHead, restore, snapshotOf, snapshotSteps } from './generations.ts';
 import { blockdevGraph } from './graph.ts';
 import { deleteImage, getImage, importImage } from './images.ts';
@@ -159,6 +160,7 @@ export function createLocalDriver(options: LocalPoolOptions): VolumeDriver {
     },
     getImage: (imageId) => getImage(pool, imageId),
     deleteImage: (imageId) => deleteImage(pool, imageId),
+    exportSnapshot: (id, snapshotId, options) => exportSnapshot(pool, id, snapshotId, options),
   };
 }
 

@@ -13,6 +13,7 @@ import type { BoxPort, VmKey } from '../../appliance/ports.ts';
 import { node, token } from '../../appliance/resources/croft-kinds.ts';
 import { openBoxStore } from '../../appliance/store/box/box-store.ts';
 import { editStatus } from '../../appliance/store/edit.ts';
+import { startExports } from '../../appliance/vm/export/exports.ts';
 import { openSqliteStore } from '../../appliance/store/sqlite.ts';
 import { createUploads } from '../../storage/images/uploads.ts';
 import { issueTokenSecret } from '../../ui-api/auth/tokens.ts';
@@ -44,11 +45,24 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
   const calls: PortCalls = { acted: [], consoles: [], running: true };
   mkdirSync(join(directory, 'image-work'));
   const uploads = createUploads({ directory: join(directory, 'image-work'), maxSize: 2 ** 40, reserve: 0 });
+  const exports = await startExports({
+    store,
+    volumes: {
+      resolve: async () => ({ pending: 'There are no disks here.' }),
+      pool: (name) => {
+        throw new CroftError('not-found', `There is no pool ${name} here.`);
+      },
+    },
+    tasks: box.tasks,
+    directory: join(directory, 'exports'),
+    logger: silentLogger(),
+  });
   const app = createApp({
     store,
     box,
     port: pretendedBox(calls),
     uploads,
+    exports,
     tasks: box.tasks,
     events: box.events,
     config: loadConfig({ data: directory, run: join(directory, 'run') }, {}),
@@ -117,6 +131,7 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
     directory,
     async stop() {
       await app.close();
+      await exports.stop();
       await uploads.stop();
       await store.close();
       await box.close();

@@ -5,6 +5,7 @@ import { loadConfig } from '../../appliance/config.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
 import type { BoxPort } from '../../appliance/ports.ts';
 import { token } from '../../appliance/resources/croft-kinds.ts';
+import { startExports } from '../../appliance/vm/export/exports.ts';
 import { issueTokenSecret } from '../../ui-api/auth/tokens.ts';
 import { createApp } from '../../ui-api/server/app.ts';
 import { listen } from '../../ui-api/server/listen.ts';
@@ -15,11 +16,19 @@ export type StorageApi = StorageBox & { port: number; url: string /** Of an oper
 /** On `port` (0: a free one). Started again on the same `root` and port, it is the service after a restart. */
 export async function startStorageApi(root: string, port = 0): Promise<StorageApi> {
   const box = await startStorageBox(join(root, 'box'));
+  const exports = await startExports({
+    store: box.store,
+    volumes: box.storage,
+    tasks: box.box.tasks,
+    directory: join(root, 'exports'),
+    logger: silentLogger(),
+  });
   const app = createApp({
     store: box.store,
     box: box.box,
     port: { onSample: () => () => undefined } as unknown as BoxPort,
     uploads: box.storage.uploads,
+    exports,
     tasks: box.box.tasks,
     events: box.box.events,
     config: loadConfig({ data: root, run: join(root, 'run') }, {}),
@@ -40,6 +49,7 @@ export async function startStorageApi(root: string, port = 0): Promise<StorageAp
     secret,
     close: async () => {
       await app.close();
+      await exports.stop();
       await box.close();
     },
   };

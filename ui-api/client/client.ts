@@ -43,6 +43,8 @@ export type Collection<T, Create = Record<string, unknown>> = {
 export type Client = {
   /** One exchange. @throws ApiProblem, Unreachable */
   request<T = unknown>(method: string, path: string, options?: RequestOptions): Promise<Answer<T>>;
+  /** The bytes of an answer as they come. @throws ApiProblem, Unreachable when the connection breaks */
+  download(path: string, options?: Pick<RequestOptions, 'headers' | 'signal'>): AsyncGenerator<Uint8Array>;
   /** Events as they happen, until the signal aborts or the connection ends. @throws ApiProblem, Unreachable */
   events(query?: Query & { lastEventId?: string }, signal?: AbortSignal): AsyncGenerator<ServerEvent>;
   collection<T, Create = Record<string, unknown>>(path: string): Collection<T, Create>;
@@ -106,6 +108,12 @@ export function createClient(options: ClientOptions = {}): Client {
     return { status: answer.status, body: body as T, etag, location, headers: answer.headers };
   }
 
+  async function* download(path: string, { headers, signal }: Pick<RequestOptions, 'headers' | 'signal'> = {}) {
+    const answer = await transport({ method: 'GET', path, headers: { ...always, ...headers }, signal });
+    if (answer.status >= 400) throw new ApiProblem(answer.status, problemOf(await readBody(answer)), 'GET', path);
+    yield* answer.chunks;
+  }
+
   async function* events(query: Query & { lastEventId?: string } = {}, signal?: AbortSignal): AsyncGenerator<ServerEvent> {
     const { lastEventId, ...rest } = query;
     const path = withQuery('/v1/events', rest);
@@ -140,6 +148,7 @@ export function createClient(options: ClientOptions = {}): Client {
 
   return {
     request,
+    download,
     events,
     collection,
     vms: collection('/v1/vms'),

@@ -177,7 +177,13 @@ export const MediumBody = Type.Object({ image: Type.Optional(Name), volume: Type
 export type MediumBody = Static<typeof MediumBody>;
 export const DiskDeleteQuery = Type.Object({ ...ChangeQuery, deleteVolume: Type.Optional(Type.Boolean()) }, strict);
 
-export const TicketBody = Type.Object({ kind: Type.Optional(Type.Enum(['serial', 'vnc'])) }, strict);
+export const TicketBody = Type.Object(
+  {
+    kind: Type.Optional(Type.Enum(['serial', 'vnc', 'tcp'])),
+    port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: 'a TCP port of the guest, 1 to 65535' })),
+  },
+  strict,
+);
 export const Ticket = Type.Object({ ticket: Type.String(), url: Type.String(), expiresAt: Time });
 
 export const ExplanationOut = Type.Object({

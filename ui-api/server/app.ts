@@ -50,6 +50,7 @@ import { tokenRoutes } from './routes/tokens.ts';
 import { uplinkRoutes } from './routes/uplinks.ts';
 import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
+import { vmExportRoutes } from './routes/vm-export.ts';
 import { vmImportRoutes } from './routes/vm-import.ts';
 import { volumeMoveRoutes } from './routes/volume-moves.ts';
 import { vmDeviceRoutes } from './routes/vm-devices.ts';
@@ -139,6 +140,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   vmActionRoutes(scope, context);
   vmDeviceRoutes(scope);
   vmImportRoutes(scope);
+  vmExportRoutes(scope, context);
   snapshotRoutes(scope, context);
   volumeMoveRoutes(scope, context);
   consoleRoutes(scope, context);

@@ -6,7 +6,7 @@ import type { Static, TSchema } from 'typebox';
 import type { Config } from '../../appliance/config.ts';
 import type { ErrorCode } from '../../appliance/errors.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
-import type { BoxPort, ImageUploads } from '../../appliance/ports.ts';
+import type { BoxPort, ImageUploads, VmExports } from '../../appliance/ports.ts';
 import type { Events } from '../../appliance/reconcile/events.ts';
 import type { Tasks } from '../../appliance/reconcile/tasks.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
@@ -22,6 +22,7 @@ export type AppOptions = {
   box: ApiRecords;
   port: BoxPort;
   uploads: ImageUploads;
+  exports: VmExports;
   tasks: Tasks;
   events: Events;
   config: Config;

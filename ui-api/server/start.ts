@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { parseListen, pathsOf, type Config } from '../../appliance/config.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
-import type { BoxPort, ImageUploads } from '../../appliance/ports.ts';
+import type { BoxPort, ImageUploads, VmExports } from '../../appliance/ports.ts';
 import type { BoxStore } from '../../appliance/store/box/box-store.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
 import { ensureFirstSignIn } from '../auth/setup-links.ts';
@@ -16,6 +16,7 @@ export type ApiOptions = {
   box: BoxStore;
   port: BoxPort;
   uploads: ImageUploads;
+  exports: VmExports;
   logger: Logger;
   version: string;
 };
@@ -28,7 +29,7 @@ export type Api = {
 };
 
 /** Serves on the configured address and on local root's socket. @throws CroftError `in-use` when the address is taken */
-export async function startApi({ config, store, box, port, uploads, logger, version }: ApiOptions): Promise<Api> {
+export async function startApi({ config, store, box, port, uploads, exports, logger, version }: ApiOptions): Promise<Api> {
   const paths = pathsOf(config);
   const { host, port: tcpPort, loopback } = parseListen(config.listen);
   const app = createApp({
@@ -36,6 +37,7 @@ export async function startApi({ config, store, box, port, uploads, logger, vers
     box,
     port,
     uploads,
+    exports,
     tasks: box.tasks,
     events: box.events,
     config,

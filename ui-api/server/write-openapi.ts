@@ -14,6 +14,7 @@ export async function openApiText(): Promise<string> {
     box: nothing,
     port: nothing,
     uploads: nothing,
+    exports: nothing,
     tasks: nothing,
     events: nothing,
     config: loadConfig({}, {}),

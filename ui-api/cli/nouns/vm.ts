@@ -14,8 +14,10 @@ import { addList, addShow, dryRun, type Noun } from './resource.ts';
 import { addActions } from './vm-actions.ts';
 import { addDevices } from './vm-devices.ts';
 import { addClone } from './vm-clone.ts';
+import { addExport } from './vm-export.ts';
 import { addImport } from './vm-import.ts';
 import { addConsole } from './vm-console.ts';
+import { addPortForward, addSsh } from './vm-ssh.ts';
 import { addVmSnapshots } from './snapshot.ts';
 
 const noun: Noun<Vm> = { noun: 'vm', title: 'VM', collection: (client) => client.vms, columns: vmColumns };
@@ -30,10 +32,13 @@ export function register(program: Command, shell: Shell): void {
   addActions(vm, shell);
   addWait(vm, shell);
   addConsole(vm, shell);
+  addSsh(vm, shell);
+  addPortForward(vm, shell);
   addDevices(vm, shell);
   addVmSnapshots(vm, shell);
   addClone(vm, shell);
   addImport(vm, shell);
+  addExport(vm, shell);
   addExplain(vm, shell);
 }
 
