@@ -76,6 +76,13 @@ export class QemuGuest implements Guest {
     this.#events.setMaxListeners(0);
   }
 
+  get shape(): Guest['shape'] {
+    const { argv, machine, accelerator } = this.record;
+    const count = (kind: 'nic' | 'disk'): number =>
+      argv.filter((word) => word.startsWith(`pcie-root-port,id=port-${kind}`)).length;
+    return { machine, accelerator, ports: { nic: count('nic'), disk: count('disk') } };
+  }
+
   get ended(): GuestExit | undefined {
     return this.#ended;
   }
@@ -271,6 +278,7 @@ export class QemuGuest implements Guest {
 
   #onEvent({ event, data }: QmpEvent): void {
     if (event === 'SHUTDOWN') this.#shutdownReason = String(data.reason);
+    if (event === 'MIGRATION') this.#emit({ type: 'migration', status: String(data.status) });
     if (event === 'RESET') this.#emit({ type: 'reset' });
     if (event === 'DEVICE_DELETED' && typeof data.device === 'string') void this.#plug.onDeleted(data.device);
     if (event === 'BLOCK_IO_ERROR') void this.#onIoError(data);

@@ -5,12 +5,14 @@ import { image, network, node, storagePool, token, user } from './croft-kinds.ts
 import { dataVolume, persistentVolumeClaim } from './data-volume.ts';
 import type { Kind } from './kind.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
+import { virtualMachineInstanceMigration } from './migration.ts';
 import { volumeMove } from './volume-move.ts';
 import { virtualMachine, virtualMachineInstance } from './virtual-machine.ts';
 
 export const kinds = [
   virtualMachine,
   virtualMachineInstance,
+  virtualMachineInstanceMigration,
   dataVolume,
   persistentVolumeClaim,
   virtualMachineSnapshot,

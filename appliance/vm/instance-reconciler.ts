@@ -16,6 +16,7 @@ import { setEnded, setWaiting } from './instance-status.ts';
 import { memoryFree } from './memory.ts';
 import { instanceFinalizer, planInstance, type InstanceObservation, type InstanceStep } from './plan-instance.ts';
 import { forgetSlots } from './slots.ts';
+import { isGivenAway, isMigrating } from './migration/record.ts';
 import { resolveDisks } from './guest-devices.ts';
 import type { VmContext } from './context.ts';
 
@@ -30,6 +31,8 @@ export async function reconcileInstance(
   if (!vmId) {
     throw new CroftError('internal', `VirtualMachineInstance ${key.namespace}/${key.name} has no ${idLabel} label.`);
   }
+  // Its guest is between two boxes: vm/migration alone says what becomes of it, and it ends.
+  if (isMigrating(instance) || isGivenAway(instance, context.nodeName)) return {};
   const observed = await observe(context, instance, vmId);
   const plan = planInstance(observed);
   // Ending a guest waits for nobody; starting one and changing its devices must not meet its disks being frozen.

@@ -13,6 +13,7 @@ import type {
   VirtualMachineInstance,
 } from '../resources/virtual-machine.ts';
 import { epochOf } from './guest-shape.ts';
+import { isMigrating } from './migration/record.ts';
 import { runStrategyOf } from './lifecycle.ts';
 import { isFailure, isFinished } from './instance-phase.ts';
 
@@ -225,6 +226,7 @@ function printableStatus(observed: VmObservation, status: VmPlan['status'], step
     return 'Paused';
   if (instance.status?.conditions?.some((condition) => condition.type === 'Responsive' && condition.status === 'False'))
     return 'Unknown';
+  if (isMigrating(instance)) return 'Migrating';
   if (instance.status?.phase === 'Running') return 'Running';
   return instance.status?.reason === 'Unschedulable' ? 'ErrorUnschedulable' : 'Starting';
 }

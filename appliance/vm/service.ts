@@ -35,6 +35,8 @@ import { soloPlacement, type Placement } from './placement.ts';
 import type { SlotJournal } from './slots.ts';
 import type { CopyClosed } from './moves/copy-closed.ts';
 import { startMoves, type MoveInformers } from './moves/service.ts';
+import type { MigrationParts } from './migration/parts.ts';
+import { startMigrations, type MigrationInformers } from './migration/service.ts';
 import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
 import type { ResumableTasks } from './snapshots/track.ts';
 import { reconcileVm, type Retire } from './vm-reconciler.ts';
@@ -48,7 +50,8 @@ export type VmServiceOptions = {
     persistentVolumeClaim: Informer<typeof persistentVolumeClaim>;
     network: Informer<typeof network>;
   } & SnapshotInformers &
-    MoveInformers;
+    MoveInformers &
+    MigrationInformers;
   tasks: ResumableTasks;
   hypervisor: Hypervisor;
   volumes: VolumeResolver;
@@ -66,6 +69,8 @@ export type VmServiceOptions = {
   retire: Retire;
   /** Copies volumes that nobody has open; default: qemu-img. */
   copyClosed?: CopyClosed;
+  /** What migration between boxes needs of the cluster. */
+  migration: Omit<MigrationParts, 'context'>;
 };
 
 export type VmService = {
@@ -123,13 +128,14 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   registry.onChange(enqueueId);
   const snapshots = startSnapshots(context, informers, options.tasks, logger);
   const moves = startMoves(context, informers, { logger, retire: options.retire, copyClosed: options.copyClosed });
+  const migrations = startMigrations({ ...options.migration, context }, informers, logger);
   placement.onChange((key) => instanceController.enqueue(key));
 
   return {
     port: createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`)),
     adopted,
     stop: async () => {
-      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop()]);
+      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop(), migrations.stop()]);
       await placement.stop();
       await options.hypervisor.close();
     },

@@ -102,6 +102,7 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     id,
     epoch: record.spec.epoch,
     pid: record.pid,
+    shape: { machine: record.spec.machine ?? 'simulated', accelerator: 'tcg', ports: { nic: 0, disk: 0 } },
     state: async () => (world.guests.get(id) === record ? record.state : 'unresponsive'),
     powerdown: async () => {
       there('powerdown');

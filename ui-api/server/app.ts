@@ -47,6 +47,7 @@ import { taskRoutes } from './routes/tasks.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
+import { vmMigrateRoutes } from './routes/vm-migrate.ts';
 import { volumeMoveRoutes } from './routes/volume-moves.ts';
 import { vmDeviceRoutes } from './routes/vm-devices.ts';
 import { vmRoutes } from './routes/vms.ts';
@@ -123,6 +124,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   vmDeviceRoutes(scope);
   snapshotRoutes(scope, context);
   volumeMoveRoutes(scope, context);
+  vmMigrateRoutes(scope, context);
   consoleRoutes(scope, context);
   imageRoutes(scope);
   volumeRoutes(scope);

@@ -14,6 +14,7 @@ import { addList, addShow, dryRun, type Noun } from './resource.ts';
 import { addActions } from './vm-actions.ts';
 import { addDevices } from './vm-devices.ts';
 import { addClone } from './vm-clone.ts';
+import { addMigrate } from './vm-migrate.ts';
 import { addConsole } from './vm-console.ts';
 import { addVmSnapshots } from './snapshot.ts';
 
@@ -32,6 +33,7 @@ export function register(program: Command, shell: Shell): void {
   addDevices(vm, shell);
   addVmSnapshots(vm, shell);
   addClone(vm, shell);
+  addMigrate(vm, shell);
   addExplain(vm, shell);
 }
 
