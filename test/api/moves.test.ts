@@ -70,7 +70,10 @@ describe('migrating a VM', () => {
     const only = (await api.store.list(node)).items[0]?.metadata.name as string;
     const migrate = (body: object) => api.call('POST', '/v1/vms/m/migrate', { body });
     expect(await migrate({})).toMatchObject({ status: 409, body: { detail: 'VM m does not run: there is nothing to migrate.' } });
-    await api.store.create(virtualMachineInstance, { metadata: { name: 'm', namespace: 'default' }, spec: { domain: { devices: {} } } });
+    await api.store.create(virtualMachineInstance, {
+      metadata: { name: 'm', namespace: 'default' },
+      spec: { domain: { devices: {} } },
+    });
     await editStatus(api.store, virtualMachineInstance, { name: 'm', namespace: 'default' }, (draft) => {
       draft.status = { phase: 'Running', nodeName: only };
     });

@@ -6,7 +6,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { QmpClient } from '../../../../appliance/qemu/qmp.ts';
 import type { Guest } from '../../../../appliance/vm/hypervisor.ts';
-import { cancelSending, goOn, listen, receivingState, send, sendingState, writeTls } from '../../../../appliance/vm/migration/qemu-side.ts';
+import {
+  cancelSending,
+  goOn,
+  listen,
+  receivingState,
+  send,
+  sendingState,
+  writeTls,
+} from '../../../../appliance/vm/migration/qemu-side.ts';
 import { selfSigned } from '../../../../ui-api/server/self-signed.ts';
 import { eventually } from '../../../helpers/eventually.ts';
 
@@ -25,7 +33,18 @@ const clients: QmpClient[] = [];
 
 async function qemu(name: string, ...more: string[]): Promise<Guest> {
   const path = join(base, `${name}.sock`);
-  const argv = ['-machine', 'pc,accel=tcg', '-m', '16', '-nodefaults', '-display', 'none', '-S', '-qmp', `unix:${path},server=on,wait=off`];
+  const argv = [
+    '-machine',
+    'pc,accel=tcg',
+    '-m',
+    '16',
+    '-nodefaults',
+    '-display',
+    'none',
+    '-S',
+    '-qmp',
+    `unix:${path},server=on,wait=off`,
+  ];
   children.push(spawn('qemu-system-x86_64', [...argv, ...more], { stdio: 'ignore' }));
   const client = await eventually(() => QmpClient.connect(path), { timeout: 20_000 });
   clients.push(client);
