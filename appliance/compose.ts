@@ -21,9 +21,10 @@ import { reportNode, thisNodeName, type Component, type NodeFacts } from './node
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
 import { startInformer } from './reconcile/informer.ts';
-import { image, network, storagePool } from './resources/croft-kinds.ts';
+import { image, network, node, storagePool, type Node } from './resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
 import { parseBytes } from './resources/quantity.ts';
+import { virtualMachineInstanceMigration } from './resources/migration.ts';
 import { volumeMove } from './resources/volume-move.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './resources/virtual-machine.ts';
@@ -32,6 +33,7 @@ import { openSqliteStore } from './store/sqlite.ts';
 import type { ResourceStore } from './store/store.ts';
 import { version } from './version.ts';
 import type { Hypervisor } from './vm/hypervisor.ts';
+import { sharedByDriver } from './vm/migration/migration-reconciler.ts';
 import { hostMemory } from './vm/memory.ts';
 import { soloPlacement, type Placement } from './vm/placement.ts';
 import { startExports } from './vm/export/exports.ts';
@@ -41,6 +43,7 @@ import { ensureDefaultNetwork } from '../network/default-network.ts';
 import { startNetwork, type NetworkService } from '../network/reconciler.ts';
 import { SimSwitchDriver, simHost } from '../network/sim.ts';
 import { startStorage, type StorageService } from '../storage/reconciler.ts';
+import { selfSigned } from './host/self-signed.ts';
 import { startApi } from '../ui-api/server/start.ts';
 
 export type Box = {
@@ -116,6 +119,7 @@ async function compose(
     virtualMachineRestore: startInformer(store, virtualMachineRestore, { logger }),
     virtualMachineClone: startInformer(store, virtualMachineClone, { logger }),
     volumeMove: startInformer(store, volumeMove, { logger }),
+    virtualMachineInstanceMigration: startInformer(store, virtualMachineInstanceMigration, { logger }),
     network: startInformer(store, network, { logger }),
     storagePool: startInformer(store, storagePool, { logger }),
     image: startInformer(store, image, { logger }),
@@ -308,6 +312,17 @@ async function startVmService({
     seedDirectory,
     // There are no bytes to copy where the pools are simulated.
     ...(simulated ? { copyClosed: async () => undefined } : {}),
+    migration: {
+      address: '127.0.0.1',
+      certify: (name) => {
+        const now = Date.now();
+        const [notBefore, notAfter] = [new Date(now - dayMs), new Date(now + dayMs)];
+        return selfSigned({ commonName: name, names: [{ type: 'dns', value: name }], notBefore, notAfter });
+      },
+      targets: () => otherBoxes(store, thisNodeName()),
+      isShared: sharedByDriver(store),
+      isFenced: async () => false,
+    },
     ownerOf: (vmId) => {
       if (!root) return undefined;
       const uid = box.uids.allocate(vmId);
@@ -326,6 +341,17 @@ async function startVmService({
   );
   await networks.reap(new Set([...known, ...vms.adopted]));
   return vms;
+}
+
+/** A migration takes minutes; clocks of boxes differ by less. */
+const dayMs = 24 * 3_600_000;
+
+/** Boxes beside this one that say they are ready. */
+async function otherBoxes(store: ResourceStore, self: string): Promise<string[]> {
+  const { items } = await store.list(node);
+  const ready = ({ status }: Node): boolean =>
+    status?.conditions?.every(({ type, status: is }) => type !== 'Ready' || is === 'True') ?? false;
+  return items.filter((one) => one.metadata.name !== self && ready(one)).map(({ metadata }) => metadata.name);
 }
 
 /** Tells the store what this box is. The accelerator's probe may take seconds, so it is told when it is known. */

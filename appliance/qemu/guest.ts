@@ -57,7 +57,6 @@ export class QemuGuest implements Guest {
   readonly id: string;
   readonly epoch: number;
   readonly pid: number;
-  readonly machine: string;
   readonly record: LaunchRecord;
   readonly #dir: RunDir;
   readonly #logger: Logger;
@@ -82,12 +81,18 @@ export class QemuGuest implements Guest {
     this.id = record.id;
     this.epoch = record.epoch;
     this.pid = record.pid;
-    this.machine = record.machine;
     this.record = record;
     this.#dir = dir;
     this.#logger = logger.child({ vm: record.id, pid: record.pid });
     this.#agent = new GuestAgent(dir.agent);
     this.#events.setMaxListeners(0);
+  }
+
+  get shape(): Guest['shape'] {
+    const { argv, machine, accelerator } = this.record;
+    const count = (kind: 'nic' | 'disk'): number =>
+      argv.filter((word) => word.startsWith(`pcie-root-port,id=port-${kind}`)).length;
+    return { machine, accelerator, ports: { nic: count('nic'), disk: count('disk') } };
   }
 
   get ended(): GuestExit | undefined {
@@ -297,6 +302,7 @@ export class QemuGuest implements Guest {
 
   #onEvent({ event, data }: QmpEvent): void {
     if (event === 'SHUTDOWN') this.#shutdownReason = String(data.reason);
+    if (event === 'MIGRATION') this.#emit({ type: 'migration', status: String(data.status) });
     if (event === 'RESET') this.#emit({ type: 'reset' });
     if (event === 'DEVICE_DELETED' && typeof data.device === 'string') void this.#plug.onDeleted(data.device);
     if (event === 'BLOCK_IO_ERROR') void this.#onIoError(data);

@@ -63,6 +63,10 @@ export type GuestSpec = {
   paused?: boolean;
   /** cloud-init NoCloud seed, added as a read-only virtio disk labelled `cidata`. */
   seedFile?: string;
+  /** Waits, stopped, for a guest that is sent to it (`migrate-incoming`). */
+  incoming?: boolean;
+  /** Root ports to have, where another machine of the same guest has so many; default: by the devices. */
+  ports?: { nic: number; disk: number };
 };
 
 /** How a guest ended, as read from QEMU before it was told to quit; `crashed`: QEMU went without saying. */
@@ -76,7 +80,9 @@ export type GuestEvent =
   | { type: 'exit'; exit: GuestExit }
   | { type: 'reset' }
   | { type: 'io-error'; disk: string; reason: string }
-  | { type: 'agent'; connected: boolean };
+  | { type: 'agent'; connected: boolean }
+  /** QEMU's MIGRATION event: ask for what is so. */
+  | { type: 'migration'; status: string };
 
 export type GuestAgentInfo = {
   hostname?: string;
@@ -116,8 +122,8 @@ export interface Guest {
   readonly id: string;
   readonly epoch: number;
   readonly pid: number;
-  /** The versioned machine type it was started with. */
-  readonly machine: string;
+  /** What a machine must have in common with this one to take its guest. */
+  readonly shape: { machine: string; accelerator: 'kvm' | 'tcg'; ports: { nic: number; disk: number } };
   /** The present state; `unresponsive` when QMP does not answer within its deadline. */
   state(): Promise<GuestRunState>;
   /** ACPI power button. */

@@ -18,6 +18,7 @@ import { instanceFinalizer, planInstance, type InstanceObservation, type Instanc
 import { forgetSpace } from './space-watch.ts';
 import type { Place } from './placement.ts';
 import { forgetSlots } from './slots.ts';
+import { isGivenAway, isMigrating } from './migration/record.ts';
 import { resolveDisks } from './guest-devices.ts';
 import type { VmContext } from './context.ts';
 
@@ -33,6 +34,8 @@ export async function reconcileInstance(
     throw new CroftError('internal', `VirtualMachineInstance ${key.namespace}/${key.name} has no ${idLabel} label.`);
   }
   if (!isOurs(context, instance, vmId)) return {};
+  // Its guest is between two boxes: vm/migration alone says what becomes of it, and it ends.
+  if (isMigrating(instance) || isGivenAway(instance, context.nodeName)) return {};
   const observed = await observe(context, instance, vmId);
   const plan = planInstance(observed);
   // Ending a guest waits for nobody; starting one and changing its devices must not meet its disks being frozen.

@@ -87,7 +87,8 @@ async function claim(context: VmContext, instance: VirtualMachineInstance): Prom
   return context.store.updateStatus(virtualMachineInstance, draft);
 }
 
-async function guestSpec(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<GuestSpec> {
+/** What the instance's guest is to be made of, disks opened and NICs plugged on this box. @throws CroftError `unavailable` while a disk is not ready */
+export async function guestSpec(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<GuestSpec> {
   const { spec } = instance;
   const namespace = instance.metadata.namespace as string;
   const owner = context.ownerOf(vmId);

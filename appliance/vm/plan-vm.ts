@@ -17,6 +17,7 @@ import type { CapturedTypes } from '../resources/instancetype.ts';
 import { fixedNames, liveDisks } from './fixed-disks.ts';
 import { epochOf } from './guest-shape.ts';
 import { instanceSpecOf, isVersioned } from './instance-spec.ts';
+import { isMigrating } from './migration/record.ts';
 import { runStrategyOf } from './lifecycle.ts';
 import { isFailure, isFinished } from './instance-phase.ts';
 
@@ -263,6 +264,7 @@ function printableStatus(observed: VmObservation, status: VmPlan['status'], step
     return 'Paused';
   if (instance.status?.conditions?.some((condition) => condition.type === 'Responsive' && condition.status === 'False'))
     return 'Unknown';
+  if (isMigrating(instance)) return 'Migrating';
   if (instance.status?.phase === 'Running') return 'Running';
   return instance.status?.reason === 'Unschedulable' ? 'ErrorUnschedulable' : 'Starting';
 }

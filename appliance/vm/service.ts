@@ -37,6 +37,8 @@ import { soloPlacement, type Placement } from './placement.ts';
 import type { SlotJournal } from './slots.ts';
 import type { CopyClosed } from './moves/copy-closed.ts';
 import { startMoves, type MoveInformers } from './moves/service.ts';
+import type { MigrationParts } from './migration/parts.ts';
+import { startMigrations, type MigrationInformers } from './migration/service.ts';
 import { startSpaceWatch } from './space-watch.ts';
 import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
 import type { ResumableTasks } from './snapshots/track.ts';
@@ -51,7 +53,8 @@ export type VmServiceOptions = {
     persistentVolumeClaim: Informer<typeof persistentVolumeClaim>;
     network: Informer<typeof network>;
   } & SnapshotInformers &
-    MoveInformers;
+    MoveInformers &
+    MigrationInformers;
   tasks: ResumableTasks;
   hypervisor: Hypervisor;
   volumes: VolumeResolver;
@@ -71,6 +74,8 @@ export type VmServiceOptions = {
   retire: Retire;
   /** Copies volumes that nobody has open; default: qemu-img. */
   copyClosed?: CopyClosed;
+  /** What migration between boxes needs of the cluster. */
+  migration: Omit<MigrationParts, 'context'>;
 };
 
 export type VmService = {
@@ -138,6 +143,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     instanceOf: (id) => informers.virtualMachineInstance.list().find(({ metadata }) => metadata.labels?.[idLabel] === id),
     changed: enqueueId,
   });
+  const migrations = startMigrations({ ...options.migration, context }, informers, logger);
   placement.onChange((key) => instanceController.enqueue(key));
 
   const port = createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`));
@@ -152,7 +158,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     },
     stop: async () => {
       await Promise.all([sampler.stop(), space.stop()]);
-      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop()]);
+      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop(), migrations.stop()]);
       await placement.stop();
       await options.hypervisor.close();
     },

@@ -132,7 +132,7 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     id,
     epoch: record.spec.epoch,
     pid: record.pid,
-    machine: record.spec.machine ?? 'pc-q35-1.0',
+    shape: { machine: record.spec.machine ?? 'pc-q35-1.0', accelerator: 'tcg', ports: { nic: 0, disk: 0 } },
     state: async () => (world.guests.get(id) === record ? record.state : 'unresponsive'),
     powerdown: async () => {
       there('powerdown');

@@ -52,6 +52,7 @@ import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
 import { vmExportRoutes } from './routes/vm-export.ts';
 import { vmImportRoutes } from './routes/vm-import.ts';
+import { vmMigrateRoutes } from './routes/vm-migrate.ts';
 import { volumeMoveRoutes } from './routes/volume-moves.ts';
 import { vmDeviceRoutes } from './routes/vm-devices.ts';
 import { vmRoutes } from './routes/vms.ts';
@@ -143,6 +144,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   vmExportRoutes(scope, context);
   snapshotRoutes(scope, context);
   volumeMoveRoutes(scope, context);
+  vmMigrateRoutes(scope, context);
   consoleRoutes(scope, context);
   imageRoutes(scope);
   imageUploadRoutes(scope, context);

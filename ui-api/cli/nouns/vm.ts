@@ -16,6 +16,7 @@ import { addDevices } from './vm-devices.ts';
 import { addClone } from './vm-clone.ts';
 import { addExport } from './vm-export.ts';
 import { addImport } from './vm-import.ts';
+import { addMigrate } from './vm-migrate.ts';
 import { addConsole } from './vm-console.ts';
 import { addPortForward, addSsh } from './vm-ssh.ts';
 import { addVmSnapshots } from './snapshot.ts';
@@ -39,6 +40,7 @@ export function register(program: Command, shell: Shell): void {
   addClone(vm, shell);
   addImport(vm, shell);
   addExport(vm, shell);
+  addMigrate(vm, shell);
   addExplain(vm, shell);
 }
 
