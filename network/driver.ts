@@ -76,6 +76,11 @@ export type PluggedNic = {
   moved?: boolean;
 };
 
+export type NicCounters = Record<
+  'rxBytes' | 'rxPackets' | 'rxErrors' | 'rxDropped' | 'txBytes' | 'txPackets' | 'txErrors' | 'txDropped',
+  number
+>;
+
 export interface NicPlugger {
   /** `tap`: ports on the switch; `user`: QEMU's user-mode networking, where taps cannot be made. */
   readonly mode: 'tap' | 'user';
@@ -85,6 +90,8 @@ export interface NicPlugger {
   unplug(vmId: string, index: number): Promise<void>;
   /** Removes all taps and ports of a VM; idempotent. */
   unplugAll(vmId: string): Promise<void>;
+  /** What went over a NIC since its tap was made, as the guest sees it; undefined where there is no tap. */
+  counters?(vmId: string, index: number): Promise<NicCounters | undefined>;
   /** Addresses known for a MAC from DHCP leases. */
   addressesOf(mac: string): string[];
 }

@@ -1,4 +1,6 @@
 /** NicPlugger: what appliance/vm uses. With a switch its NICs are taps on it; without one, QEMU's user-mode networking. */
+import { tapName } from '../appliance/resources/identity.ts';
+import { tapCounters } from './counters.ts';
 import type { NicPlugger } from './driver.ts';
 import type { NetworkEngine } from './engine.ts';
 import { defaultMtu } from './wish.ts';
@@ -8,6 +10,7 @@ export const tapPlugger = (engine: NetworkEngine): NicPlugger => ({
   plug: (wish) => engine.plug(wish),
   unplug: (vmId, index) => engine.unplug(vmId, index),
   unplugAll: (vmId) => engine.unplugAll(vmId),
+  counters: (vmId, index) => tapCounters(tapName(vmId, index)),
   addressesOf: (mac) => engine.addressesOf(mac),
 });
 

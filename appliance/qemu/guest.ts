@@ -8,7 +8,6 @@
  * whether it is. If it isn't, we connect again for as long as it lives.
  */
 import { EventEmitter } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BlockdevGraph } from '../../storage/driver.ts';
@@ -16,8 +15,21 @@ import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { writeFileAtomic } from '../host/files.ts';
 import type { Logger } from '../host/logger.ts';
 import { isAlive } from '../host/process-info.ts';
-import type { Guest, GuestAgentInfo, GuestDisk, GuestEvent, GuestExit, GuestNic, GuestRunState } from '../vm/hypervisor.ts';
+import type {
+  Guest,
+  GuestAgentInfo,
+  GuestDisk,
+  GuestEvent,
+  GuestExit,
+  GuestFilesystem,
+  GuestNic,
+  GuestRunState,
+  GuestStats,
+  GuestUser,
+} from '../vm/hypervisor.ts';
+import { Cgroups } from './cgroup.ts';
 import { GuestAgent } from './agent.ts';
+import { readGuestStats } from './guest-stats.ts';
 import { DevicePlug } from './device-plug.ts';
 import { killForSure, waitGone } from './process.ts';
 import { QmpClient, defaultQmpTimeout, type QmpEvent } from './qmp.ts';
@@ -51,6 +63,7 @@ export class QemuGuest implements Guest {
   readonly record: LaunchRecord;
   readonly #dir: RunDir;
   readonly #logger: Logger;
+  readonly #cgroups: Cgroups;
   readonly #agent: GuestAgent;
   readonly #events = new EventEmitter();
   readonly #plug = new DevicePlug((...args) => this.qmp(...args));
@@ -64,10 +77,12 @@ export class QemuGuest implements Guest {
   /** Connected, and what was read is up to date. */
   #connected = false;
   #killing = false;
+  #oomKilled = false;
   #ended: GuestExit | undefined;
   #released = false;
 
-  constructor(record: LaunchRecord, dir: RunDir, logger: Logger) {
+  constructor(record: LaunchRecord, dir: RunDir, logger: Logger, cgroups = new Cgroups(logger)) {
+    this.#cgroups = cgroups;
     this.id = record.id;
     this.epoch = record.epoch;
     this.pid = record.pid;
@@ -248,6 +263,14 @@ export class QemuGuest implements Guest {
     }
   }
 
+  async agentLists(): Promise<{ users: GuestUser[]; filesystems: GuestFilesystem[] } | undefined> {
+    return this.#agentConnected ? this.#agent.lists() : undefined;
+  }
+
+  stats(): Promise<GuestStats> {
+    return readGuestStats((...args) => this.qmp(...args), this.pid);
+  }
+
   async freeze(frozen: boolean): Promise<boolean> {
     if (!this.#agentConnected) return false;
     if (!frozen) {
@@ -321,6 +344,7 @@ export class QemuGuest implements Guest {
     this.#connected = false;
     while (!this.#released && !this.#ended) {
       if (await waitGone(this.record, reconnectInterval)) {
+        this.#oomKilled = await this.#cgroups.wasOomKilled(this.id);
         if (!this.#killing) await this.#recordExit(exitOf(this.#facts()));
         this.#end();
         return;
@@ -342,7 +366,7 @@ export class QemuGuest implements Guest {
   }
 
   #facts() {
-    return { state: this.#lastRead, killing: this.#killing, shutdownReason: this.#shutdownReason };
+    return { state: this.#lastRead, killing: this.#killing, shutdownReason: this.#shutdownReason, oomKilled: this.#oomKilled };
   }
 
   /** Before QEMU is told to quit, so that a service killed in between still tells the exit right. */
@@ -369,14 +393,5 @@ export class QemuGuest implements Guest {
 
   #emit(event: GuestEvent): void {
     this.#events.emit('event', event);
-  }
-}
-
-/** The exit that was recorded before the process went; undefined where none was. */
-export async function readRecordedExit(dir: RunDir): Promise<GuestExit | undefined> {
-  try {
-    return (JSON.parse(await readFile(dir.exitFile, 'utf8')) as { exit?: GuestExit }).exit;
-  } catch {
-    return undefined; // It went by itself, or we were killed before writing.
   }
 }

@@ -8,6 +8,7 @@ import { chown, lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CroftError } from '../errors.ts';
 import { writeFileAtomic } from '../host/files.ts';
+import type { GuestExit } from '../vm/hypervisor.ts';
 import type { ProcessIdentity } from '../host/process-info.ts';
 import { maxSocketPath } from '../config.ts';
 
@@ -94,5 +95,14 @@ export async function checkSocket(path: string, uid: number | undefined): Promis
   const found = await lstat(path).catch(() => undefined);
   if (!found?.isSocket() || (uid !== undefined && found.uid !== uid)) {
     throw new CroftError('unavailable', 'The guest has no such channel, or QEMU has not opened it yet.');
+  }
+}
+
+/** The exit that was recorded before the process went; undefined where none was. */
+export async function readRecordedExit(dir: RunDir): Promise<GuestExit | undefined> {
+  try {
+    return (JSON.parse(await readFile(dir.exitFile, 'utf8')) as { exit?: GuestExit }).exit;
+  } catch {
+    return undefined; // It went by itself, or we were killed before writing.
   }
 }

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, chmod } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CroftError } from '../errors.ts';
-import type { BoxPort, GuestAction, VmKey } from '../ports.ts';
+import type { BoxPort, GuestAction, VmKey, VmStats } from '../ports.ts';
 import { idLabel } from '../resources/identity.ts';
 import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { mustGet } from '../store/edit.ts';
@@ -49,12 +49,43 @@ export function createBoxPort(context: VmContext, reconcile: (key: VmKey) => voi
       const about = { kind: 'VirtualMachine', name: key.name, project: key.namespace, limit: evidenceLimit };
       return explainVm(vm, instance, context.events.list(about));
     },
+    stats: () => statsOf(context),
+    guestLists: async (key) => {
+      const lists = await (await guestOf(key, 'console')).agentLists();
+      if (lists) return lists;
+      throw new CroftError(
+        'invalid-state',
+        `The guest agent of ${key.name} does not answer: is qemu-guest-agent installed in it?`,
+      );
+    },
     capacity: async () => ({
       memoryFree: Math.max(0, memoryFree(context.memory, context.instances())),
       memoryTotal: context.memory.total,
       cpus: availableParallelism(),
     }),
   };
+}
+
+/** A guest that is silent or just ended has no figures: the others' are told. */
+async function statsOf({ registry, instances, plugger, logger }: VmContext): Promise<VmStats[]> {
+  const names = new Map(instances().map(({ metadata }) => [metadata.labels?.[idLabel], metadata]));
+  const all = await Promise.all(
+    registry.all().map(async (guest): Promise<VmStats[]> => {
+      const metadata = names.get(guest.id);
+      if (!metadata) return [];
+      try {
+        const { nics, ...stats } = await guest.stats();
+        const counted = await Promise.all(
+          nics.map(async ({ name, index }) => ({ name, ...(await plugger.counters?.(guest.id, index)) })),
+        );
+        return [{ name: metadata.name, namespace: metadata.namespace as string, ...stats, nics: counted }];
+      } catch (error) {
+        logger.debug({ err: error, vm: guest.id }, 'a guest has no figures now');
+        return [];
+      }
+    }),
+  );
+  return all.flat();
 }
 
 /** QEMU writes the picture itself, as its own user: into a directory of its own, read and removed at once. */

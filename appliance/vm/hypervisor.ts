@@ -40,6 +40,8 @@ export type GuestSpec = {
   cpus: { sockets: number; cores: number; threads: number; model?: string };
   /** Bytes. */
   memory: number;
+  /** Processors it may use at most, where a limit was asked for. */
+  cpuLimit?: number;
   firmware: 'bios' | 'efi';
   /** SMBIOS uuid where the user asked for one. */
   smbiosUuid?: string;
@@ -65,8 +67,8 @@ export type GuestSpec = {
   seedFile?: string;
 };
 
-/** How a guest ended, as read from QEMU before it was told to quit; `crashed`: QEMU went without saying. */
-export type GuestExit = 'shutdown' | 'panicked' | 'crashed' | 'killed';
+/** How a guest ended, as read from QEMU before it was told to quit; `crashed`: QEMU went without saying; `oom-killed`: the kernel took it. */
+export type GuestExit = 'shutdown' | 'panicked' | 'crashed' | 'oom-killed' | 'killed';
 
 /** QMP's RunState, as far as it matters here. */
 export type GuestRunState = 'running' | 'paused' | 'io-error' | 'shutdown' | 'panicked' | 'inmigrate' | 'unresponsive';
@@ -83,6 +85,37 @@ export type GuestAgentInfo = {
   os?: { name?: string; prettyName?: string; version?: string; id?: string; kernelRelease?: string };
   interfaces: { name: string; mac?: string; addresses: string[] }[];
 };
+
+export type VcpuStats = { id: number; seconds: number };
+
+/** Counted since the guest's QEMU started. */
+export type DiskStats = {
+  name: string;
+  readBytes: number;
+  writeBytes: number;
+  reads: number;
+  writes: number;
+  flushes: number;
+  readSeconds: number;
+  writeSeconds: number;
+  flushSeconds: number;
+};
+
+export type GuestStats = {
+  /** Seconds of the whole QEMU. */
+  cpu: { user: number; system: number };
+  vcpus: VcpuStats[];
+  /** Bytes of the box's memory that QEMU holds. */
+  residentBytes: number;
+  disks: DiskStats[];
+  nics: { name: string; index: number }[];
+};
+
+/** Who is signed in, as the guest agent says. */
+export type GuestUser = { name: string; domain?: string; loginTime: number };
+
+/** A mounted file system, as the guest agent says. Bytes. */
+export type GuestFilesystem = { name: string; mountpoint: string; type: string; usedBytes?: number; totalBytes?: number };
 
 export interface Guest {
   readonly id: string;
@@ -121,6 +154,10 @@ export interface Guest {
   openConsole(kind: 'serial' | 'vnc'): Promise<Duplex>;
   /** What the guest agent says; undefined when there is none. */
   agentInfo(): Promise<GuestAgentInfo | undefined>;
+  /** Signed-in users and mounted file systems; undefined when there is no agent. @throws as the agent */
+  agentLists(): Promise<{ users: GuestUser[]; filesystems: GuestFilesystem[] } | undefined>;
+  /** Figures at this moment. @throws CroftError when the guest is gone or silent */
+  stats(): Promise<GuestStats>;
   /** Freezes or thaws file systems through the agent; false when there is no agent. */
   freeze(frozen: boolean): Promise<boolean>;
   subscribe(listener: (event: GuestEvent) => void): () => void;

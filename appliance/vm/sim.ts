@@ -138,6 +138,27 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     setLink: async () => void there('set-link'),
     openConsole: async () => (there('console'), echoConsole(record.spec.title)),
     agentInfo: async () => undefined,
+    agentLists: async () => undefined,
+    stats: async () => {
+      const { disks, nics } = there('stats');
+      const none = {
+        readBytes: 0,
+        writeBytes: 0,
+        reads: 0,
+        writes: 0,
+        flushes: 0,
+        readSeconds: 0,
+        writeSeconds: 0,
+        flushSeconds: 0,
+      };
+      return {
+        cpu: { user: 0, system: 0 },
+        vcpus: [{ id: 0, seconds: 0 }],
+        residentBytes: record.spec.memory,
+        disks: [...disks].map((name) => ({ name, ...none })),
+        nics: [...nics].map((name, index) => ({ name, index })),
+      };
+    },
     freeze: async () => false,
     subscribe: (listener) => {
       const listeners = world.listeners.get(id) ?? new Set();

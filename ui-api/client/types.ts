@@ -26,6 +26,7 @@ export type Node = Static<typeof objects.Node>;
 export type Task = Static<typeof objects.Task>;
 export type ApiEvent = Static<typeof objects.EventOut>;
 export type { InstanceType, InstanceTypeCreate, Preference } from '../schemas/instancetypes.ts';
+export type { GuestLists } from '../schemas/guest.ts';
 export type Explanation = Static<typeof vm.ExplanationOut>;
 export type ConsoleTicket = Static<typeof vm.Ticket>;
 

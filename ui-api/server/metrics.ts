@@ -10,6 +10,7 @@ import {
   type VirtualMachine,
   type VirtualMachineInstance,
 } from '../../appliance/resources/virtual-machine.ts';
+import { createGuestMetrics } from './guest-metrics.ts';
 import type { AppContext } from './context.ts';
 import { memoryOf, printableStatusOf } from './projections/vm.ts';
 import { viewVms } from './views.ts';
@@ -28,8 +29,9 @@ const groups: Record<string, string> = {
   Migrating: 'migrating',
 };
 
-export function createMetrics({ store, tasks, version }: AppContext) {
+export function createMetrics({ store, tasks, version, port }: AppContext) {
   const registry = new Registry();
+  const guests = createGuestMetrics(registry);
   collectDefaultMetrics({ register: registry, prefix: 'croft_' });
   const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
     new Gauge<L>({ name, help, labelNames: [...labelNames], registers: [registry] });
@@ -125,11 +127,12 @@ export function createMetrics({ store, tasks, version }: AppContext) {
   return {
     contentType: registry.contentType,
     async collect(): Promise<string> {
-      const [vms, instances, pools, views] = await Promise.all([
+      const [vms, instances, pools, views, stats] = await Promise.all([
         store.list(virtualMachine),
         store.list(virtualMachineInstance),
         store.list(storagePool),
         viewVms(store, {}),
+        port.stats(),
       ]);
       // From here to the text nothing waits: two scrapes at once don't mix.
       for (const one of [
@@ -148,6 +151,10 @@ export function createMetrics({ store, tasks, version }: AppContext) {
       build.set({ version }, 1);
       vms.items.forEach(describeVm);
       instances.items.forEach(describeInstance);
+      const nodes = new Map(
+        instances.items.map(({ metadata, status }) => [`${metadata.namespace}/${metadata.name}`, status?.nodeName]),
+      );
+      guests.describeAll(stats, (name, namespace) => nodes.get(`${namespace}/${name}`) ?? '');
       for (const { name, project, disks, cpus, memory } of views) {
         vmRequests.set({ name, namespace: project, resource: 'cpu', unit: 'cores', source: 'domain' }, cpus);
         vmRequests.set({ name, namespace: project, resource: 'memory', unit: 'bytes', source: 'domain' }, memory);
