@@ -4,7 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { History, Range } from './metrics/series.ts';
-import type { GuestStats } from './vm/hypervisor.ts';
+import type { GuestFilesystem, GuestStats, GuestUser } from './vm/hypervisor.ts';
 
 export type VmKey = { name: string; namespace: string };
 
@@ -78,6 +78,8 @@ export interface BoxPort {
   explain(vm: VmKey): Promise<Explanation>;
   /** What each running guest has used so far; read now. */
   stats(): Promise<VmUsage[]>;
+  /** What the guest agent says of users and file systems. @throws `not-found`, `invalid-state` without guest or agent */
+  guestLists(vm: VmKey): Promise<{ users: GuestUser[]; filesystems: GuestFilesystem[] }>;
   /** The kept history of a VM (by `croft.io/id`) or of the box (`node`). */
   history(subject: string, range: Range): Promise<History>;
   /** Called when the history has new values. Returns the way to stop. */

@@ -249,6 +249,7 @@ export const ExitReason = Type.Enum([
   'GuestShutdown',
   'GuestPanicked',
   'Crashed',
+  'OOMKilled',
   'Stopped',
   'NodeRebooted',
   'Fenced',

@@ -40,6 +40,8 @@ export type GuestSpec = {
   cpus: { sockets: number; cores: number; threads: number; model?: string };
   /** Bytes. */
   memory: number;
+  /** Processors it may use at most, where a limit was asked for. */
+  cpuLimit?: number;
   firmware: 'bios' | 'efi';
   /** SMBIOS uuid where the user asked for one. */
   smbiosUuid?: string;
@@ -69,8 +71,8 @@ export type GuestSpec = {
   ports?: { nic: number; disk: number };
 };
 
-/** How a guest ended, as read from QEMU before it was told to quit; `crashed`: QEMU went without saying. */
-export type GuestExit = 'shutdown' | 'panicked' | 'crashed' | 'killed';
+/** How a guest ended, as read from QEMU before it was told to quit; `crashed`: QEMU went without saying; `oom-killed`: the kernel took it. */
+export type GuestExit = 'shutdown' | 'panicked' | 'crashed' | 'oom-killed' | 'killed';
 
 /** QMP's RunState, as far as it matters here. */
 export type GuestRunState = 'running' | 'paused' | 'io-error' | 'shutdown' | 'panicked' | 'inmigrate' | 'unresponsive';
@@ -118,6 +120,12 @@ export type GuestStats = {
   disks: Record<string, DiskCounters>;
 };
 
+/** Who is signed in, as the guest agent says. */
+export type GuestUser = { name: string; domain?: string; loginTime: number };
+
+/** A mounted file system, as the guest agent says. Bytes. */
+export type GuestFilesystem = { name: string; mountpoint: string; type: string; usedBytes?: number; totalBytes?: number };
+
 export interface Guest {
   readonly id: string;
   readonly epoch: number;
@@ -155,6 +163,8 @@ export interface Guest {
   openConsole(kind: 'serial' | 'vnc'): Promise<Duplex>;
   /** What the guest agent says; undefined when there is none. */
   agentInfo(): Promise<GuestAgentInfo | undefined>;
+  /** Signed-in users and mounted file systems; undefined when there is no agent. @throws as the agent */
+  agentLists(): Promise<{ users: GuestUser[]; filesystems: GuestFilesystem[] } | undefined>;
   /** Freezes or thaws file systems through the agent; false when there is no agent. */
   freeze(frozen: boolean): Promise<boolean>;
   /** What it has used. @throws CroftError `qmp-failed`, `command-timeout` when QEMU doesn't answer */

@@ -70,7 +70,7 @@ async function observe(context: VmContext, instance: VirtualMachineInstance, vmI
   return {
     instance,
     guest: guest && { epoch: guest.epoch, state: await guest.state(), poweredDownAt: context.registry.poweredDownAt(vmId) },
-    ended: context.registry.endOf(vmId, epochOf(instance)),
+    ended: context.registry.endOf(vmId, epochOf(instance)) ?? endedByReboot(context, instance, guest !== undefined),
     disksPending: disks?.pending ?? [],
     // Whether another box has room is the scheduler's to say.
     memoryFree:
@@ -81,6 +81,12 @@ async function observe(context: VmContext, instance: VirtualMachineInstance, vmI
     now: Date.now(),
   };
 }
+
+/** Its run directory went with the reboot (it is in /run): the boot it was started in says it. */
+const endedByReboot = ({ bootId, nodeName }: VmContext, { status }: VirtualMachineInstance, runs: boolean) =>
+  !runs && status?.nodeName === nodeName && status.croft?.bootId !== undefined && status.croft.bootId !== bootId
+    ? ('node-rebooted' as const)
+    : undefined;
 
 /** Takes the step; returns ms after which to look again, if the step knows better than the plan. */
 async function execute(

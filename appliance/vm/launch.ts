@@ -7,7 +7,7 @@ import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
 import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { emptyDrive, guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
-import { cpusOf, driveNames, emptyDrives, epochOf, firmwareOf, memoryOf, wishedNics } from './guest-shape.ts';
+import { cpuLimitOf, cpusOf, driveNames, emptyDrives, epochOf, firmwareOf, memoryOf, wishedNics } from './guest-shape.ts';
 import type { GuestSpec } from './hypervisor.ts';
 import { aboutOf } from './instance-identity.ts';
 import { isVersioned } from './instance-spec.ts';
@@ -111,6 +111,7 @@ export async function guestSpec(context: VmContext, instance: VirtualMachineInst
     epoch: epochOf(instance),
     cpus: cpusOf(spec),
     memory: memoryOf(spec),
+    cpuLimit: cpuLimitOf(spec),
     firmware: firmwareOf(spec),
     smbiosUuid: spec.domain.firmware?.uuid,
     machine: isVersioned(spec.domain.machine?.type) ? spec.domain.machine.type : undefined,

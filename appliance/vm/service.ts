@@ -39,6 +39,7 @@ import type { CopyClosed } from './moves/copy-closed.ts';
 import { startMoves, type MoveInformers } from './moves/service.ts';
 import type { MigrationParts } from './migration/parts.ts';
 import { startMigrations, type MigrationInformers } from './migration/service.ts';
+import { createStartGate, openGate, type StartGate } from './start-order.ts';
 import { startSpaceWatch } from './space-watch.ts';
 import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
 import type { ResumableTasks } from './snapshots/track.ts';
@@ -106,6 +107,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   };
   const adopted = await registry.adopt();
 
+  const gate = gateOfBoot(options);
   const vmController = startController({
     name: 'vm',
     logger,
@@ -115,7 +117,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
       watching(informers.virtualMachineInstance),
       watching(informers.dataVolume, ownersOf),
     ],
-    reconcile: (key) => reconcileVm(options.store, options.retire, vmKey(key)),
+    reconcile: (key) => reconcileVm(options.store, options.retire, vmKey(key), gate),
   });
   const instanceController = startController({
     name: 'instance',
@@ -163,6 +165,15 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
       await options.hypervisor.close();
     },
   };
+}
+
+const bootKey = 'boot-id';
+
+/** The order of starts counts where the box was rebooted since the service ran last. */
+function gateOfBoot({ journal, bootId, informers }: VmServiceOptions): StartGate {
+  const before = journal.get(bootKey);
+  if (before !== bootId) journal.put(bootKey, bootId);
+  return before === undefined || before === bootId ? openGate : createStartGate(() => informers.virtualMachine.list());
 }
 
 const ownersOf = ({ metadata }: Resource): string[] =>

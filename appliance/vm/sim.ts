@@ -169,6 +169,7 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     setLink: async () => void there('set-link'),
     openConsole: async () => (there('console'), echoConsole(record.spec.title)),
     agentInfo: async () => undefined,
+    agentLists: async () => undefined,
     freeze: async () => false,
     stats: async () => simStats(there('stats'), Date.now()),
     subscribe: (listener) => {

@@ -35,6 +35,7 @@ export type ApiEvent = Static<typeof objects.EventOut>;
 export type History = Static<typeof history.History>;
 export type Sparklines = Static<typeof history.Sparklines>;
 export type { InstanceType, InstanceTypeCreate, Preference } from '../schemas/instancetypes.ts';
+export type { GuestLists } from '../schemas/guest.ts';
 export type Explanation = Static<typeof vm.ExplanationOut>;
 export type ConsoleTicket = Static<typeof vm.Ticket>;
 

@@ -75,6 +75,24 @@ const guestOsInfo: Handler = async ({ store }, { name, namespace }) => {
   };
 };
 
+const lists =
+  (which: 'users' | 'filesystems'): Handler =>
+  async ({ port }, target) => {
+    const { users, filesystems } = await port.guestLists(target);
+    const items =
+      which === 'users'
+        ? users.map(({ name, domain, loginTime }) => ({ userName: name, ...(domain ? { domain } : {}), loginTime }))
+        : filesystems.map(({ name, mountpoint, type, usedBytes = 0, totalBytes = 0 }) => ({
+            diskName: name,
+            mountPoint: mountpoint,
+            fileSystemType: type,
+            usedBytes,
+            totalBytes,
+          }));
+    const kind = which === 'users' ? 'VirtualMachineInstanceGuestOSUserList' : 'VirtualMachineInstanceFileSystemList';
+    return { json: { apiVersion: 'kubevirt.io/v1', kind, metadata: {}, items } };
+  };
+
 /** `METHOD kind/verb`. */
 const handlers: Record<string, Handler> = {
   'PUT virtualmachines/start': startVm,
@@ -86,6 +104,8 @@ const handlers: Record<string, Handler> = {
   'PUT virtualmachineinstances/softreboot': guestAction('soft-reboot'),
   'PUT virtualmachineinstances/reset': guestAction('reset'),
   'GET virtualmachineinstances/guestosinfo': guestOsInfo,
+  'GET virtualmachineinstances/userlist': lists('users'),
+  'GET virtualmachineinstances/filesystemlist': lists('filesystems'),
   'GET virtualmachineinstances/vnc/screenshot': async ({ port }, target) => ({ png: await port.screenshot(target) }),
 };
 
