@@ -7,7 +7,7 @@ import type { AppContext, Server } from '../context.ts';
 export function clusterRoutes(app: Server, { port, tasks }: AppContext): void {
   const clusterPort = () => {
     if (port.cluster) return port.cluster;
-    throw new CroftError('unavailable', 'This box is simulated: it has nothing to run Kubernetes on.');
+    throw new CroftError('unavailable', 'This box runs no Kubernetes of its own making: it is simulated, or joined another box.');
   };
 
   app.get('/v1/cluster', {
