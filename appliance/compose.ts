@@ -3,13 +3,13 @@
  * In the order of what depends on what; `stop` goes the other way round. Guests, switch and DHCP outlive it.
  */
 import { rm } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import type { PodNetworkOptions } from './cluster/pod-network.ts';
 import { startOwnK3s } from './cluster/join/box-k3s.ts';
 import { joinPeers } from './cluster/peers/box.ts';
 import { readIdentity, settingsOf } from './cluster/peers/identity.ts';
 import type { Peers } from './cluster/peers/peers.ts';
+import { hostSubnets, joinPodNetwork, rememberReads, settleOnCluster } from './compose/cluster.ts';
+import { createStack, type Stack } from './compose/stack.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
 import { pod, shadowLabel } from './cluster/shadow-pod.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
@@ -20,7 +20,7 @@ import { finishRestore } from './node/restore.ts';
 import { reportNode, thisNodeName, type Component, type NodeFacts } from './node/report.ts';
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
-import { startInformer } from './reconcile/informer.ts';
+import { startInformer, type Informer } from './reconcile/informer.ts';
 import { image, network, node, storagePool, type Node } from './resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
 import { parseBytes } from './resources/quantity.ts';
@@ -61,19 +61,6 @@ const firstTypesMade = 'first-types-made';
 
 export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
 
-/** Undo steps, run last first; one that fails is logged and doesn't stop the others. */
-function createStack(logger: Logger) {
-  const undo: { name: string; run: () => Promise<unknown> }[] = [];
-  return {
-    push: (name: string, run: () => Promise<unknown>) => void undo.push({ name, run }),
-    unwind: async () => {
-      for (const step of undo.splice(0).toReversed()) {
-        await step.run().catch((error: unknown) => logger.error({ err: error, part: step.name }, 'did not stop cleanly'));
-      }
-    },
-  };
-}
-
 /** Starts a box and resolves when it serves. Whatever was started is stopped again when a part fails. */
 export async function composeBox(config: Config, options: ComposeOptions): Promise<Box> {
   const stack = createStack(options.logger);
@@ -85,23 +72,21 @@ export async function composeBox(config: Config, options: ComposeOptions): Promi
   }
 }
 
-async function compose(
-  given: Config,
-  { logger, simulated }: ComposeOptions,
-  stack: ReturnType<typeof createStack>,
-): Promise<Box> {
+async function compose(given: Config, { logger, simulated }: ComposeOptions, stack: Stack): Promise<Box> {
   const identity = await readIdentity(given.data);
-  const config = settingsOf(given, identity);
-  const nodeName = config.node === '' ? thisNodeName() : config.node;
-  const paths = makeDirectories(config);
-  parseListen(config.listen);
-  await finishRestore(config.data);
+  const joined = settingsOf(given, identity);
+  const nodeName = joined.node === '' ? thisNodeName() : joined.node;
+  const paths = makeDirectories(joined);
+  parseListen(joined.listen);
+  await finishRestore(joined.data);
+  const box = openBoxStore(paths.box, { logger });
+  stack.push('box store', () => box.close());
+  const cluster = await settleOnCluster(joined, { box, logger, nodeName, founds: !simulated && !identity }, stack);
+  const { config } = cluster;
   const inCluster = config.store === 'kubernetes';
   if (identity) await startOwnK3s(config.data, logger);
   const store = await openStore(config, paths.store, logger);
   stack.push('store', () => store.close());
-  const box = openBoxStore(paths.box, { logger });
-  stack.push('box store', () => box.close());
 
   const peered = inCluster && config.address !== '';
   const peers = peered ? await joinPeers({ config, box: nodeName, identity, keys: paths.keys, store, logger }) : undefined;
@@ -185,7 +170,23 @@ async function compose(
   });
   stack.push('exports', () => exports.stop());
 
-  const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, exports, logger, version });
+  const { port: clusterPort, replaced } = await cluster.port(store);
+  stack.push('cluster', async () => clusterPort?.stop());
+  const port = { ...vms.port, ...(clusterPort ? { cluster: clusterPort } : {}) };
+  const reads = inCluster
+    ? await rememberReads(store, Object.values(informers) as unknown as Informer[], logger, stack)
+    : undefined;
+  const api = await startApi({
+    config,
+    store: reads?.store ?? store,
+    box,
+    port,
+    uploads: storage.uploads,
+    exports,
+    logger,
+    version,
+    staleSince: reads?.staleSince,
+  });
   stack.push('api', () => api.close());
   if (pods) {
     const instances = informers.virtualMachineInstance;
@@ -199,39 +200,17 @@ async function compose(
   await report({ store, config, nodeName, peer: peers?.facts, networks, hypervisor, logger });
   await offerFirstImage(store, box);
   logger.info({ url: api.url, adopted: vms.adopted.length }, 'ready');
+  clusterPort?.resume();
   return {
     url: api.url,
     setupUrl: api.setupUrl,
-    changed: peers?.changed ?? new Promise(() => undefined),
+    changed: Promise.race([replaced, ...(peers ? [peers.changed] : [])]),
     stop: () => stack.unwind(),
   };
 }
 
-/** Loaded only here, as the rest of the Kubernetes client is. */
-async function joinPodNetwork(
-  { kubeconfig }: Config,
-  options: Omit<PodNetworkOptions, 'client'>,
-  stack: ReturnType<typeof createStack>,
-): Promise<void> {
-  const [{ startPodNetwork }, { createKubeClient }] = await Promise.all([
-    import('./cluster/pod-network.ts'),
-    import('./store/kubernetes-client.ts'),
-  ]);
-  const client = createKubeClient(kubeconfig);
-  const podNetwork = startPodNetwork({ ...options, client });
-  stack.push('pod network', async () => {
-    await podNetwork.stop();
-    client.close();
-  });
-}
-
 /** k3s' default subnets of pods and Services (k3s docs, `--cluster-cidr`, `--service-cidr`). */
 const clusterSubnets = ['10.42.0.0/16', '10.43.0.0/16'];
-
-const hostSubnets = (): string[] =>
-  Object.values(networkInterfaces()).flatMap((links) =>
-    (links ?? []).flatMap(({ cidr, family }) => (family === 'IPv4' && cidr ? [cidr] : [])),
-  );
 
 /** The store that the settings name; a cluster gets our kinds first. */
 async function openStore(config: Config, path: string, logger: Logger): Promise<ResourceStore> {

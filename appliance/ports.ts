@@ -68,7 +68,52 @@ export type VmStats = GuestStats & { /** By the NIC's name. */ nics: Record<stri
 /** `id`: the VM's `croft.io/id`. */
 export type VmUsage = { vm: VmKey; id: string; stats: VmStats };
 
+/** How a box is brought onto Kubernetes of its own. */
+export type InitRequest = {
+  /** A k3s program on this box; absent: the release of k3s.lock is fetched. */
+  k3s?: string;
+  /** Archives of images for a box without internet. */
+  images?: string[];
+  /** Its address in the cluster; absent: that of the interface with the default route. */
+  address?: string;
+  /** `key=value` each, handed to kubelet. */
+  kubeletArgs?: string[];
+};
+
+export type ClusterStatus = {
+  /**
+   * `none` works alone, `preparing` and `moving` on its way, `foreign` on a cluster that it doesn't run; else as k3s is.
+   */
+  state: 'none' | 'preparing' | 'moving' | 'foreign' | 'not-installed' | 'stopped' | 'starting' | 'ready' | 'degraded';
+  /** What is the matter, in one sentence, or that nothing is. */
+  words: string;
+  /** Of the preparation. */
+  taskId?: string;
+  /** Why the last try failed. */
+  failed?: { at: string; code: string; detail: string };
+  version?: string;
+  /** The lab's substitute, not k3s. */
+  standIn?: boolean;
+  address?: string;
+  since?: string;
+  kubeconfig?: string;
+  pods?: string;
+  services?: string;
+  certificatesEnd?: string;
+};
+
+export interface ClusterPort {
+  status(): Promise<ClusterStatus>;
+  /**
+   * Begins; the move itself follows the task's end. @returns the task's id
+   * @throws CroftError `invalid-state`, `busy`, `missing-component` (no k3s.lock), `invalid-input`
+   */
+  init(request: InitRequest, by?: string): Promise<string>;
+}
+
 export interface BoxPort {
+  /** Absent where there is nothing to run Kubernetes on: simulated boxes. */
+  cluster?: ClusterPort;
   /** @throws CroftError `not-found`, `invalid-state` naming the state that would be right */
   act(vm: VmKey, action: GuestAction): Promise<void>;
   /** @throws CroftError `not-found`, `invalid-state` when the guest does not run */

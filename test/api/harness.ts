@@ -181,6 +181,12 @@ function pretendedBox(calls: PortCalls): BoxPort {
     }),
     history: async (_subject, range) => pretendedHistory(range),
     onSample: () => () => undefined,
+    cluster: {
+      status: async () => ({ state: 'none', words: 'This box works alone: its resources are in its own database.' }),
+      init: async () => {
+        throw new CroftError('invalid-state', 'The pretended box stays alone.');
+      },
+    },
     capacity: async () => ({ memoryFree: 2 ** 31, memoryTotal: 2 ** 32, cpus: 2 }),
   };
 }

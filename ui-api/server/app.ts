@@ -32,6 +32,7 @@ import { sendProblem, useProblems } from './plugins/problems.ts';
 import { compilersFactory, useValidation } from './plugins/validation.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
+import { clusterRoutes } from './routes/cluster.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
@@ -74,6 +75,7 @@ export function createApp(options: AppOptions): Server {
   const context: AppContext = {
     signInsPerMinute: 10,
     startNotifications: true,
+    staleSince: () => undefined,
     consoleDist: '',
     ...options,
     localSockets,
@@ -157,6 +159,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   tokenRoutes(scope);
   nodeRoutes(scope, context);
   historyRoutes(scope, context);
+  clusterRoutes(scope, context);
   taskRoutes(scope, context);
   eventRoutes(scope, context);
   auditRoutes(scope, context);
