@@ -6,19 +6,25 @@ import { rm } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { PodNetworkOptions } from './cluster/pod-network.ts';
+import { startOwnK3s } from './cluster/join/box-k3s.ts';
+import { joinPeers } from './cluster/peers/box.ts';
+import { readIdentity, settingsOf } from './cluster/peers/identity.ts';
+import type { Peers } from './cluster/peers/peers.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
 import { pod, shadowLabel } from './cluster/shadow-pod.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
 import { bootId } from './host/process-info.ts';
 import type { Logger } from './host/logger.ts';
-import { ensureLocalPool, requestTinyImage } from './defaults.ts';
-import { reportNode, thisNodeName, type Component } from './node/report.ts';
+import { ensureInstancetypes, ensureLocalPool, requestTinyImage } from './defaults.ts';
+import { finishRestore } from './node/restore.ts';
+import { reportNode, thisNodeName, type Component, type NodeFacts } from './node/report.ts';
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
 import { startInformer } from './reconcile/informer.ts';
 import { image, network, storagePool } from './resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
 import { parseBytes } from './resources/quantity.ts';
+import { volumeMove } from './resources/volume-move.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './resources/virtual-machine.ts';
 import { openBoxStore, type BoxStore } from './store/box/box-store.ts';
@@ -28,6 +34,7 @@ import { version } from './version.ts';
 import type { Hypervisor } from './vm/hypervisor.ts';
 import { hostMemory } from './vm/memory.ts';
 import { soloPlacement, type Placement } from './vm/placement.ts';
+import { startExports } from './vm/export/exports.ts';
 import { startVms, type VmService } from './vm/service.ts';
 import { createSimHypervisor } from './vm/sim.ts';
 import { ensureDefaultNetwork } from '../network/default-network.ts';
@@ -41,10 +48,13 @@ export type Box = {
   url: string;
   /** The one-time link for the first administrator; absent once there is one. */
   setupUrl: string | undefined;
+  /** Resolves when the box's part in its cluster has changed: it must be composed anew. */
+  changed: Promise<void>;
   stop(): Promise<void>;
 };
 
 const firstImageOffered = 'first-image-offered';
+const firstTypesMade = 'first-types-made';
 
 export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
 
@@ -73,17 +83,26 @@ export async function composeBox(config: Config, options: ComposeOptions): Promi
 }
 
 async function compose(
-  config: Config,
+  given: Config,
   { logger, simulated }: ComposeOptions,
   stack: ReturnType<typeof createStack>,
 ): Promise<Box> {
+  const identity = await readIdentity(given.data);
+  const config = settingsOf(given, identity);
+  const nodeName = config.node === '' ? thisNodeName() : config.node;
   const paths = makeDirectories(config);
   parseListen(config.listen);
+  await finishRestore(config.data);
   const inCluster = config.store === 'kubernetes';
+  if (identity) await startOwnK3s(config.data, logger);
   const store = await openStore(config, paths.store, logger);
   stack.push('store', () => store.close());
   const box = openBoxStore(paths.box, { logger });
   stack.push('box store', () => box.close());
+
+  const peered = inCluster && config.address !== '';
+  const peers = peered ? await joinPeers({ config, box: nodeName, identity, keys: paths.keys, store, logger }) : undefined;
+  if (peers) stack.push('peers', () => peers.stop());
 
   // Before the network chooses: k3s has these subnets for pods and Services without being on them yet.
   if (inCluster) await ensureDefaultNetwork(store, [...clusterSubnets, ...hostSubnets()]);
@@ -96,6 +115,7 @@ async function compose(
     virtualMachineSnapshot: startInformer(store, virtualMachineSnapshot, { logger }),
     virtualMachineRestore: startInformer(store, virtualMachineRestore, { logger }),
     virtualMachineClone: startInformer(store, virtualMachineClone, { logger }),
+    volumeMove: startInformer(store, volumeMove, { logger }),
     network: startInformer(store, network, { logger }),
     storagePool: startInformer(store, storagePool, { logger }),
     image: startInformer(store, image, { logger }),
@@ -103,11 +123,30 @@ async function compose(
   stack.push('informers', () => Promise.all(Object.values(informers).map((informer) => informer.stop())));
 
   const simulation = simulated ? { driver: new SimSwitchDriver(), host: simHost() } : undefined;
-  const networks = await startNetwork({ store, events: box.events, logger, config, paths, simulated: simulation });
+  const shared = peers && { box: nodeName, address: config.address, gate: peers.gate };
+  const networks = await startNetwork({
+    store,
+    events: box.events,
+    logger,
+    config,
+    paths,
+    simulated: simulation,
+    box: peers && nodeName,
+  });
   stack.push('network', () => networks.close());
 
+  await offerFirstTypes(store, box);
   await ensureLocalPool(store, simulated ? 'sim' : 'local');
-  const storage = await startStorage({ store, informers, tasks: box.tasks, events: box.events, logger, config, paths });
+  const storage = await startStorage({
+    store,
+    informers,
+    tasks: box.tasks,
+    events: box.events,
+    logger,
+    config,
+    paths,
+    peers: shared,
+  });
   stack.push('storage', () => storage.stop());
 
   const hypervisor = simulated
@@ -115,25 +154,53 @@ async function compose(
     : createQemuHypervisor({ vms: paths.vms, dataDir: config.data, accel: config.accel as 'auto' | 'kvm' | 'tcg', logger });
   const pods = inCluster ? startInformer(store, pod, { labelSelector: `${shadowLabel}=true`, logger }) : undefined;
   stack.push('pods', async () => pods?.stop());
-  const placement = pods ? createShadowPodPlacement(store, pods, thisNodeName()) : soloPlacement;
-  const vms = await startVmService({ config, store, box, informers, networks, storage, hypervisor, placement, logger });
+  const placement = pods ? createShadowPodPlacement(store, pods, nodeName) : soloPlacement;
+  const vms = await startVmService({
+    config,
+    store,
+    box,
+    informers,
+    networks,
+    storage,
+    hypervisor,
+    placement,
+    simulated,
+    peers,
+    nodeName,
+    logger,
+  });
   stack.push('vms', () => vms.stop());
+  peers?.watch({ storage: storage.fence, guests: vms.guests });
 
-  const api = await startApi({ config, store, box, port: vms.port, logger, version });
+  const exports = await startExports({
+    store,
+    volumes: storage,
+    tasks: box.tasks,
+    directory: join(config.data, 'exports'),
+    logger,
+  });
+  stack.push('exports', () => exports.stop());
+
+  const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, exports, logger, version });
   stack.push('api', () => api.close());
   if (pods) {
     const instances = informers.virtualMachineInstance;
-    await joinPodNetwork(config, { pods, instances, linker: networks.podLinker, nodeName: thisNodeName(), logger }, stack);
+    await joinPodNetwork(config, { pods, instances, linker: networks.podLinker, nodeName, logger }, stack);
     const { startKubeFace } = await import('../ui-api/server/kube/start.ts');
     const context = { store, port: vms.port, version };
-    const face = await startKubeFace({ kubeconfig: config.kubeconfig, nodeName: thisNodeName(), context, logger });
+    const face = await startKubeFace({ kubeconfig: config.kubeconfig, nodeName, context, logger });
     stack.push('kubernetes face', () => face.close());
   }
 
-  await report(store, config, networks, hypervisor, logger);
+  await report({ store, config, nodeName, peer: peers?.facts, networks, hypervisor, logger });
   await offerFirstImage(store, box);
   logger.info({ url: api.url, adopted: vms.adopted.length }, 'ready');
-  return { url: api.url, setupUrl: api.setupUrl, stop: () => stack.unwind() };
+  return {
+    url: api.url,
+    setupUrl: api.setupUrl,
+    changed: peers?.changed ?? new Promise(() => undefined),
+    stop: () => stack.unwind(),
+  };
 }
 
 /** Loaded only here, as the rest of the Kubernetes client is. */
@@ -176,6 +243,13 @@ async function openStore(config: Config, path: string, logger: Logger): Promise<
   return openKubernetesStore({ kubeconfig: config.kubeconfig });
 }
 
+/** Once in a box's life: instance types and preferences. */
+async function offerFirstTypes(store: ResourceStore, box: BoxStore): Promise<void> {
+  if (box.journal.get(firstTypesMade) !== undefined) return;
+  await ensureInstancetypes(store);
+  box.journal.put(firstTypesMade, 'yes');
+}
+
 /** Once in a box's life: the image `tiny`, so that there is something to run. Deleted, it stays deleted. */
 async function offerFirstImage(store: ResourceStore, box: BoxStore): Promise<void> {
   if (box.journal.get(firstImageOffered) !== undefined) return;
@@ -192,6 +266,9 @@ type VmParts = {
   storage: StorageService;
   hypervisor: Hypervisor;
   placement: Placement;
+  simulated: boolean;
+  peers: Peers | undefined;
+  nodeName: string;
   logger: Logger;
 };
 
@@ -204,6 +281,9 @@ async function startVmService({
   storage,
   hypervisor,
   placement,
+  simulated,
+  peers,
+  nodeName,
   logger,
 }: VmParts): Promise<VmService> {
   await Promise.all(Object.values(informers).map((informer) => informer.synced()));
@@ -221,10 +301,13 @@ async function startVmService({
     journal: box.journal,
     memory: hostMemory(parseBytes(config.reserve, 'CROFT_MEMORY_RESERVE'), Number(config.overcommit)),
     placement,
+    peers,
     logger,
-    nodeName: thisNodeName(),
+    nodeName,
     bootId: await bootId(),
     seedDirectory,
+    // There are no bytes to copy where the pools are simulated.
+    ...(simulated ? { copyClosed: async () => undefined } : {}),
     ownerOf: (vmId) => {
       if (!root) return undefined;
       const uid = box.uids.allocate(vmId);
@@ -246,26 +329,25 @@ async function startVmService({
 }
 
 /** Tells the store what this box is. The accelerator's probe may take seconds, so it is told when it is known. */
-async function report(
-  store: ResourceStore,
-  config: Config,
-  networks: NetworkService,
-  hypervisor: Hypervisor,
-  logger: Logger,
-): Promise<void> {
+type ReportParts = Pick<VmParts, 'store' | 'config' | 'nodeName' | 'networks' | 'hypervisor' | 'logger'> & {
+  peer: NodeFacts['peer'] | undefined;
+};
+
+async function report({ store, config, nodeName, peer, networks, hypervisor, logger }: ReportParts): Promise<void> {
   const facts = async (accelerator: string) => {
     const versions = await hypervisor.versions().catch((error: unknown) => ({ qemu: undefined, error }));
     const qemu: Component = versions.qemu
       ? { name: 'qemu', version: versions.qemu, state: 'ready' }
       : { name: 'qemu', state: 'missing', message: 'Install the package qemu-system-x86.' };
     return {
+      ...(peer ? { peer } : {}),
       bootId: await bootId(),
       accelerator,
       memoryReserved: parseBytes(config.reserve, 'CROFT_MEMORY_RESERVE'),
       components: [qemu, ...networks.components()],
     };
   };
-  await reportNode(store, thisNodeName(), await facts('unknown'));
-  const tellLater = async () => reportNode(store, thisNodeName(), await facts((await hypervisor.accelerator()).name));
+  await reportNode(store, nodeName, await facts('unknown'));
+  const tellLater = async () => reportNode(store, nodeName, await facts((await hypervisor.accelerator()).name));
   tellLater().catch((error: unknown) => logger.warn({ err: error }, 'the accelerator is not known'));
 }

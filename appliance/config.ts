@@ -1,5 +1,6 @@
 /** Settings: one schema for flag, environment and file; flag wins over environment over file over default. */
 import { mkdirSync, readFileSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -73,6 +74,27 @@ export const settings = {
     flag: 'kubeconfig',
     description: 'Kubeconfig of the cluster, for the store kubernetes.',
     default: '/etc/rancher/k3s/k3s.yaml',
+  },
+  node: {
+    env: 'CROFT_NODE',
+    flag: 'node',
+    description: 'Name of this box; the default is made of the host name.',
+    default: '',
+    check: (v) => (/^$|^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(v) ? undefined : 'must be lower-case letters, digits, "-"'),
+  },
+  address: {
+    env: 'CROFT_ADDRESS',
+    flag: 'address',
+    description: 'IPv4 address towards the other boxes of a cluster; it never changes. Empty: no other boxes.',
+    default: '',
+    check: (v) => (v === '' || isIPv4(v) ? undefined : 'must be an IPv4 address'),
+  },
+  timing: {
+    env: 'CROFT_TIMING',
+    flag: 'timing',
+    description: 'How soon a silent box is taken for dead: box (5 s), or lab (20 s) for slow test machines.',
+    default: 'box',
+    check: oneOf('box', 'lab'),
   },
   log: {
     env: 'CROFT_LOG',

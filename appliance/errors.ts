@@ -56,6 +56,11 @@ export const catalogue = {
     title: 'The resource version is too old to watch from',
     fix: 'List again and watch from the version the list returns.',
   },
+  'upload-expired': {
+    status: 410,
+    title: 'The upload was left alone for too long',
+    fix: 'Delete the image and add it again.',
+  },
   'precondition-failed': {
     status: 412,
     title: 'The object is not the version you changed',

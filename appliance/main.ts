@@ -15,7 +15,15 @@ const boxVerbs: Record<string, Verb> = {
   uninstall: async (args) => (await import('./install/uninstall.ts')).uninstallCommand(args, loadConfig()),
 };
 
+/** Two words, of nouns whose other verbs are the CLI's. */
+const boxNouns: Record<string, Verb> = {
+  'cluster join': async (args) => (await import('./cluster/join/command.ts')).joinCommand(args, loadConfig()),
+  'node join-token': async (args) => (await import('./cluster/join/command.ts')).joinTokenCommand(args, loadConfig()),
+};
+
 async function main(argv: string[]): Promise<number> {
+  const noun = boxNouns[argv.slice(0, 2).join(' ')];
+  if (noun) return noun(argv.slice(2));
   const verb = boxVerbs[argv[0] ?? ''];
   if (verb) return verb(argv.slice(1));
   const cli = await import('../ui-api/cli/main.ts');

@@ -11,6 +11,46 @@ export type VmKey = { name: string; namespace: string };
 /** Actions on a running guest that have no desired state to write. */
 export type GuestAction = 'pause' | 'unpause' | 'reset' | 'soft-reboot';
 
+/** How far an upload is; `offset` of `size` bytes are on disk. */
+export type UploadState = { size: number; offset: number /** When it is dropped unless more comes. */; expiresAt: string };
+
+/** Bytes of images that come over the API, by the image's id. */
+export interface ImageUploads {
+  /** Begins one, or tells how far it is. @throws CroftError `too-large`, `insufficient-storage`, `conflict` for another size */
+  begin(imageId: string, size: number): Promise<UploadState>;
+  state(imageId: string): Promise<UploadState | undefined>;
+  /**
+   * Takes what comes until it ends, also when the connection breaks: then what came is kept.
+   * @throws CroftError `not-found`, `conflict` when `offset` is not where it ended, `too-large`, `insufficient-storage`
+   */
+  append(imageId: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<UploadState>;
+  drop(imageId: string): Promise<void>;
+}
+
+/** An export that can be fetched. `size` in bytes. */
+export type ExportRecord = {
+  id: string;
+  vm: VmKey;
+  format: 'ova' | 'qcow2';
+  /** Name for the download. */
+  file: string;
+  size: number;
+  createdAt: string;
+  expiresAt: string;
+};
+
+/** VMs as files for elsewhere. */
+export interface VmExports {
+  /** Begins the task that makes it. `snapshot`: name of the object. @returns the task's id, which is the export's. @throws CroftError `not-found` */
+  begin(vm: VmKey, wish: { format: 'ova' | 'qcow2'; snapshot?: string; disk?: string; by?: string }): Promise<string>;
+  get(id: string): Promise<ExportRecord | undefined>;
+  list(): Promise<ExportRecord[]>;
+  /** Bytes from `start` to before `end`. @throws CroftError `not-found` */
+  read(id: string, start: number, end: number): Promise<AsyncIterable<Uint8Array>>;
+  /** @throws CroftError `not-found` */
+  remove(id: string): Promise<void>;
+}
+
 /** Why an object isn't as wished: one sentence with numbers, and what to do next. */
 export type Explanation = { state: string; sentence: string; next: string[]; evidence: { at?: string; text: string }[] };
 

@@ -3,6 +3,7 @@
  * `croft dev` (the whole product on simulated drivers). Ctrl-C and SIGTERM stop the service, never the guests.
  */
 import { readFile } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -80,12 +81,19 @@ async function run(config: Config, simulated: boolean): Promise<number> {
   const logger = createLogger(config.log);
   const ended = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ended.abort());
-  const box = await composeBox(config, { logger, simulated });
+  const stopped = new Promise<'stop'>((resolve) =>
+    ended.signal.aborted ? resolve('stop') : ended.signal.addEventListener('abort', () => resolve('stop')),
+  );
+  let box = await composeBox(config, { logger, simulated });
   await recordService(config.run);
   for (const line of greeting(box)) process.stdout.write(`${line}\n`);
-  await new Promise<void>((resolve) =>
-    ended.signal.aborted ? resolve() : ended.signal.addEventListener('abort', () => resolve()),
-  );
+  // Node writes its cache of compiled code at the end only, and the next start may follow a kill.
+  flushCompileCache();
+  while ((await Promise.race([stopped, box.changed])) !== 'stop') {
+    say('This box’s part in its cluster has changed: the service starts anew; guests run on.');
+    await box.stop();
+    box = await composeBox(config, { logger, simulated });
+  }
   say('Stopping the service; guests run on. Start it again with `npm start`, or stop guests with `croft vm stop --all`.');
   await box.stop();
   await forgetService(config.run);

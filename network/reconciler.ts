@@ -63,6 +63,8 @@ export type NetworkOptions = {
   paths: Pick<Paths, 'ovs'>;
   /** Instead of the real box: for `npm run dev` and tests. */
   simulated?: { driver: SwitchDriver; host: NetworkHost };
+  /** This box's name where several boxes share the store. */
+  box?: string | undefined;
 };
 
 type Backend = {
@@ -151,7 +153,7 @@ function userModeOnly({ store, logger }: NetworkOptions, reason: string): Networ
   };
 }
 
-async function startOn(backend: Backend, { store, events, logger }: NetworkOptions): Promise<NetworkService> {
+async function startOn(backend: Backend, { store, events, logger, box }: NetworkOptions): Promise<NetworkService> {
   const { driver, host } = backend;
   const engine = new NetworkEngine({
     driver,
@@ -244,10 +246,11 @@ async function startOn(backend: Backend, { store, events, logger }: NetworkOptio
       const out = spec.isolated
         ? undefined
         : engine.uplinks.find((each) => (spec.trunk ?? [spec.vlan]).some((vlan) => carries(each, vlan)))?.name;
+      const own = engine.leasesOf(name).map((lease) => ({ ...lease }));
       network.status = {
         ...rest,
         ...(out === undefined ? {} : { uplink: out }),
-        leases: engine.leasesOf(name).map((lease) => ({ ...lease })),
+        leases: box === undefined ? own : beside(network.status?.leases ?? [], own, box),
       };
     });
     const known = before.status?.conditions?.find((condition) => condition.type === 'Ready');
@@ -328,3 +331,11 @@ function markReady(network: Network, problem: string | undefined, reason: string
       : ({ type: 'Ready', status: 'False', reason, message: problem } as const);
   network.status = { ...network.status, conditions: setCondition(network.status?.conditions, condition) };
 }
+
+type SaidLease = NonNullable<NonNullable<Network['status']>['leases']>[number];
+
+/** Each box of a cluster speaks for itself, and leaves what others said. In one order, so that nobody writes for nothing. */
+const beside = (said: readonly SaidLease[], own: readonly SaidLease[], box: string): SaidLease[] =>
+  [...own.map((lease) => ({ ...lease, node: box })), ...said.filter(({ node }) => node !== undefined && node !== box)].toSorted(
+    (a, b) => (`${a.mac} ${a.node}` < `${b.mac} ${b.node}` ? -1 : 1),
+  );

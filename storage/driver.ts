@@ -41,6 +41,9 @@ export type VolumeInfo = {
 
 export type PoolUsage = { capacity: number; used: number; free: number; provisioned: number };
 
+/** Bytes free for guests' disks, and those to be kept free. */
+export type PoolSpace = { free: number; reserve: number };
+
 /** A disk that a replicated pool is to be made of. */
 export type DiskWish = {
   /** Also the uuid of its OSD. */
@@ -50,6 +53,8 @@ export type DiskWish = {
   size?: number | undefined;
   /** Serial numbers (a file's or partition's path) of disks that may be overwritten. */
   wipe?: string[] | undefined;
+  /** The box it is in; absent on a box alone. */
+  node?: string | undefined;
 };
 
 /** A disk of a replicated pool; `id` is the wish's (StoragePool's `spec.disks[].id`). */
@@ -82,11 +87,21 @@ export type PoolHealth = {
 /** Progress of long work: bytes done and bytes in all. */
 export type Progress = (done: number, total: number) => void;
 
+export type ExportFormat = 'qcow2' | 'vmdk';
+export type ExportOptions = {
+  /** Made or overwritten. */ file: string;
+  format: ExportFormat;
+  progress?: Progress;
+  signal?: AbortSignal;
+};
+
 export interface VolumeDriver {
   readonly name: string;
   /** Makes the pool's directories and finishes or undoes what a crash cut off. Idempotent. */
   open(): Promise<void>;
   usage(): Promise<PoolUsage>;
+  /** Cheap, asked every few seconds while guests run; absent where the pool itself keeps writers from filling it. */
+  space?(): Promise<PoolSpace>;
 
   /** Idempotent by id: the same call again returns the same volume. @throws `insufficient-storage`, `not-found` (source) */
   create(volume: { id: string; size: number; source: VolumeSource }): Promise<VolumeInfo>;
@@ -112,6 +127,9 @@ export interface VolumeDriver {
   /** Idempotent. Bytes stay until the last clone is gone. */
   deleteImage(imageId: string): Promise<void>;
 
+  /** Writes a snapshot's disk to a file, flat (`vmdk`: stream-optimised), also while a guest runs on. Absent where a pool cannot yet. */
+  exportSnapshot?(id: string, snapshotId: string, options: ExportOptions): Promise<void>;
+
   /** Redundancy; absent where a pool has none of its own (`local`). */
   health?(): Promise<PoolHealth>;
   /** The disks the pool is to be made of from now on; the others are emptied and taken out. @throws what a disk is refused for */
@@ -123,6 +141,8 @@ export type ResolvedVolume =
   | {
       driver: VolumeDriver;
       volumeId: string;
+      /** Name of its pool. */
+      pool?: string;
       /** Bytes it has. */
       size: number;
       /** Bytes its claim asks for, where that is more: a guest that has it open grows it (`VolumeDriver.grow`). */
@@ -133,4 +153,33 @@ export type ResolvedVolume =
 /** What appliance/vm asks of storage: the volume behind a claim. */
 export interface VolumeResolver {
   resolve(namespace: string, claimName: string): Promise<ResolvedVolume>;
+  /** An open pool. @throws CroftError `not-found`, `unavailable` */
+  pool(name: string): VolumeDriver;
+}
+
+/** A box by its name in the storage cluster and the addresses its clients come from. */
+export type BoxPlace = { box: string; addresses: readonly string[] };
+
+/**
+ * Shuts a box out of the shared disks, and lets it in again (docs/ha.md). Every method may be repeated and cut off;
+ * what has been done is always read from the disks' own map.
+ * @throws CroftError `unavailable`, `command-timeout` without a quorum of monitors
+ */
+export interface StorageFence {
+  look(place: BoxPlace): Promise<{ blocked: boolean; disksStopped: boolean; servesWithout: boolean }>;
+  /** True while a disk of the box serves; undefined when it has none. */
+  serves(box: string): Promise<boolean | undefined>;
+  block(place: BoxPlace): Promise<void>;
+  /** Marks its disks down; they may not come up before `letIn`. */
+  stopDisks(place: BoxPlace): Promise<void>;
+  /** Lets pools go on with one copy where two boxes hold them. */
+  serveWithout(): Promise<void>;
+  /**
+   * Proves that every placement group works by a map at least as new as the one it returns the epoch of.
+   * @throws CroftError `unavailable` naming how many groups didn't answer
+   */
+  prove(): Promise<number>;
+  letIn(place: BoxPlace): Promise<void>;
+  /** Asks for two copies again where all are there. */
+  mend(): Promise<void>;
 }

@@ -15,6 +15,8 @@ export type LoadContext = {
   /** The box's storage cluster; does nothing until a pool of it is opened. */
   ceph: CephCluster;
   logger: Logger;
+  /** Other boxes use the shared pools too. */
+  shared?: { leads(): boolean } | undefined;
 };
 
 type Constructor = (pool: StoragePool, context: LoadContext) => VolumeDriver;
@@ -22,8 +24,15 @@ type Constructor = (pool: StoragePool, context: LoadContext) => VolumeDriver;
 const drivers: Record<string, Constructor> = {
   local: ({ metadata, spec }, { pools, logger }) =>
     createLocalDriver({ path: spec.path ?? join(pools, metadata.name), reserve: spec.reserve, logger }),
-  rbd: ({ metadata, spec }, { ceph, logger }) =>
-    createRbdDriver({ pool: metadata.name, replicas: spec.replicas ?? 2, disks: spec.disks ?? [], cluster: ceph, logger }),
+  rbd: ({ metadata, spec }, { ceph, logger, shared }) =>
+    createRbdDriver({
+      pool: metadata.name,
+      replicas: spec.replicas ?? 2,
+      disks: spec.disks ?? [],
+      cluster: ceph,
+      logger,
+      shared,
+    }),
   sim: () => createSimDriver(),
 };
 

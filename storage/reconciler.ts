@@ -12,19 +12,24 @@ import { join } from 'node:path';
 import { isCroftError } from '../appliance/errors.ts';
 import type { Config, Paths } from '../appliance/config.ts';
 import type { Logger } from '../appliance/host/logger.ts';
+import type { ImageUploads } from '../appliance/ports.ts';
+import type { Gate } from '../appliance/reconcile/controller.ts';
 import type { Events } from '../appliance/reconcile/events.ts';
 import { keyOf } from '../appliance/reconcile/informer.ts';
 import type { Tasks } from '../appliance/reconcile/tasks.ts';
-import { dataVolume, persistentVolumeClaim, poolOf } from '../appliance/resources/data-volume.ts';
+import { dataVolume, moveAnnotation, persistentVolumeClaim, poolOfClaim } from '../appliance/resources/data-volume.ts';
 import { parseBytes } from '../appliance/resources/quantity.ts';
 import type { ResourceStore } from '../appliance/store/store.ts';
 import { CephCluster } from './ceph/cluster.ts';
+import { createStorageFence } from './ceph/fence.ts';
+import { createCephPeers } from './ceph/peers.ts';
 import { startClaimController, wishedSize } from './controllers/claims.ts';
 import { conditionOf, idOf, type StorageContext, type StorageInformers } from './controllers/context.ts';
 import { startDataVolumeController } from './controllers/data-volumes.ts';
 import { poolOfImage, startImageController } from './controllers/images.ts';
 import { startPoolController } from './controllers/pools.ts';
-import type { VolumeDriver, VolumeResolver } from './driver.ts';
+import { createUploads } from './images/uploads.ts';
+import type { StorageFence, VolumeDriver, VolumeResolver } from './driver.ts';
 import { createPools } from './pools.ts';
 
 export type { StorageInformers } from './controllers/context.ts';
@@ -42,11 +47,17 @@ export type StorageOptions = {
   maxImageSize?: number;
   /** Tests serve images on loopback. */
   allowOwnAddresses?: boolean;
+  /** Tests: base address of a server that stands in for the catalogue's publishers. */
+  catalogueMirror?: string;
+  /** This box among those of a cluster, and whether it leads. */
+  peers?: { box: string; address: string; gate: Gate } | undefined;
 };
 
 export type StorageService = VolumeResolver & {
-  /** @throws CroftError `not-found`, `unavailable` */
-  pool(name: string): VolumeDriver;
+  /** How a box is shut out of the shared disks. */
+  fence: StorageFence;
+  /** Where the API hands in the bytes of images. */
+  uploads: ImageUploads;
   /** The volume of a claim, whatever its state. */
   volumeOf(namespace: string, claimName: string): Promise<{ driver: VolumeDriver; id: string } | undefined>;
   /** Resolves when no controller has work at hand (work of images in the background does not count). */
@@ -58,15 +69,19 @@ export type StorageService = VolumeResolver & {
 const defaultMaxImageSize = 2 * 2 ** 40;
 
 export async function startStorage(options: StorageOptions): Promise<StorageService> {
-  const { store, informers, tasks, events, logger, config } = options;
+  const { store, informers, tasks, events, logger, config, peers } = options;
   const ceph = new CephCluster({
     root: join(config.data, 'ceph'),
     ...(config.run === undefined ? {} : { run: join(config.run, 'ceph') }),
     logger,
+    ...(peers ? { peers: createCephPeers(store, peers) } : {}),
   });
-  const pools = createPools({ pools: options.paths.pools, ceph, logger });
+  const shared = peers && { leads: () => peers.gate.open() };
+  const pools = createPools({ pools: options.paths.pools, ceph, logger, shared });
   const imageWork = join(config.data, 'image-work');
   await mkdir(imageWork, { recursive: true, mode: 0o711 });
+  const maxImageSize = options.maxImageSize ?? defaultMaxImageSize;
+  const uploads = createUploads({ directory: imageWork, maxSize: maxImageSize });
   const context: StorageContext = {
     store,
     informers,
@@ -75,37 +90,46 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
     events,
     logger,
     imageWork,
+    uploads,
     cache: config.cache,
-    maxImageSize: options.maxImageSize ?? defaultMaxImageSize,
+    maxImageSize,
     allowOwnAddresses: options.allowOwnAddresses ?? false,
+    catalogueMirror: options.catalogueMirror,
+    gate: peers?.gate,
   };
   await informers.image.synced();
   await forgetOrphans(context);
 
   const images = startImageController(context);
+  uploads.onChange = (id) => {
+    for (const object of informers.image.list()) if (idOf(object) === id) images.enqueue(keyOf(object));
+  };
   const claims = startClaimController(context);
   const dataVolumes = startDataVolumeController(context);
   // What waited for the pool goes on as soon as it opens.
   const poolController = startPoolController(context, (pool) => {
     for (const object of informers.image.list()) if (poolOfImage(object) === pool) images.enqueue(keyOf(object));
     for (const object of informers.persistentVolumeClaim.list()) {
-      if (poolOf(object.spec.storageClassName) === pool) claims.enqueue(keyOf(object));
+      if (poolOfClaim(object) === pool) claims.enqueue(keyOf(object));
     }
   });
   const controllers = [poolController, images, claims, dataVolumes];
 
   return {
+    uploads,
+    fence: createStorageFence(() => ceph.bridge()),
     pool: (name) => pools.get(name),
     async volumeOf(namespace, claimName) {
       const claim = await store.get(persistentVolumeClaim, claimName, namespace);
       const id = claim && idOf(claim);
-      return id ? { driver: pools.get(poolOf(claim.spec.storageClassName)), id } : undefined;
+      return id ? { driver: pools.get(poolOfClaim(claim)), id } : undefined;
     },
     resolve: (namespace, claimName) => resolve(context, namespace, claimName),
     async idle() {
       for (const controller of controllers) await controller.idle();
     },
     async stop() {
+      await uploads.stop();
       await Promise.all(controllers.map((controller) => controller.stop()));
       await ceph.close();
     },
@@ -131,10 +155,13 @@ async function resolve(
     const why = conditionOf(claim.status?.conditions, 'Bound')?.message ?? 'it is being made.';
     return { pending: `Disk ${claimName} (${asked}) is not ready: ${why}` };
   }
+  if (claim.metadata.annotations?.[moveAnnotation] !== undefined)
+    return { pending: `Disk ${claimName} is being moved to another pool.` };
   const size = parseBytes(claim.status.capacity?.storage ?? 0, 'status.capacity.storage');
   try {
     const wished = wishedSize(claim);
-    return { driver: pools.get(poolOf(claim.spec.storageClassName)), volumeId, size, ...(wished > size ? { wished } : {}) };
+    const pool = poolOfClaim(claim);
+    return { driver: pools.get(pool), pool, volumeId, size, ...(wished > size ? { wished } : {}) };
   } catch (error) {
     if (!isCroftError(error)) throw error;
     return { pending: `Disk ${claimName}: ${error.message}` };

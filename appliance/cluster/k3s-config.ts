@@ -25,6 +25,8 @@ export type K3sPlan = {
   /** Where k3s' own ranges are taken. */
   ranges?: ClusterRanges;
   nodeLabels?: string[];
+  /** `key=value:effect` each, from the node's first registration on. */
+  nodeTaints?: string[];
 };
 
 /** k3s' components a box doesn't run: it has its own ingress, disks and metrics. */
@@ -59,6 +61,7 @@ export function k3sConfig(plan: K3sPlan): string {
     'kube-proxy-arg': ['proxy-mode=nftables'],
     ...listed('kubelet-arg', plan.kubeletArgs),
     ...listed('node-label', plan.nodeLabels),
+    ...listed('node-taint', plan.nodeTaints),
   };
   if (plan.role === 'agent') return stringify(node);
   return stringify({

@@ -59,6 +59,19 @@ export async function run(argv: readonly [string, ...string[]], options: RunOpti
   }
 }
 
+/**
+ * Runs a program on our own terminal until it ends, without a deadline: a person sits in front of it.
+ * @returns its exit code; 128 plus the signal's number as shells have it is not told apart
+ * @throws CroftError `missing-component`
+ */
+export async function runInteractive(argv: readonly [string, ...string[]]): Promise<number> {
+  const [file, ...args] = argv;
+  const { exitCode, code, originalMessage } = await execa(file, args, { stdio: 'inherit', reject: false });
+  if (code === 'ENOENT')
+    throw new CroftError('missing-component', `The program ${file} is not installed.`, { cause: originalMessage });
+  return exitCode ?? 1;
+}
+
 function settleFailure(argv: readonly [string, ...string[]], error: unknown, okCodes: number[]): RunResult {
   if (!(error instanceof ExecaError)) throw error;
   const { exitCode, stdout, stderr } = error;

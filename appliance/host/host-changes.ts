@@ -24,10 +24,14 @@ async function putBack(key: string, before: string): Promise<void> {
     // A NIC that was taken out has nothing to be put back to.
     if (!existsSync(`/proc/sys/net/ipv4/conf/${device}`)) return;
     await run(['ip', 'link', 'set', 'dev', device, ...(what === 'mtu' ? ['mtu', before] : [before])]);
-  } else if (!existsSync(sysctlPath(subject)))
-    return; // Of a device that is gone.
-  else await writeFile(sysctlPath(subject), before);
+  } else if (!isOfGoneDevice(subject)) await writeFile(sysctlPath(subject), before);
 }
+
+/** `net.ipv6.conf.eth0.…` of a NIC that was taken out has nothing to be put back to. */
+const isOfGoneDevice = (sysctl: string): boolean => {
+  const [device] = /^net\.ipv[46]\.conf\.[^.]+/.exec(sysctl) ?? [];
+  return device !== undefined && !existsSync(sysctlPath(device));
+};
 
 export class HostChanges {
   readonly #file: string;

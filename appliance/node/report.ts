@@ -10,7 +10,13 @@ import { version } from '../version.ts';
 /** A part of the box: what it is, which version, `ready`, `missing` or `simulated`, and why if not ready. */
 export type Component = NonNullable<NonNullable<Node['status']>['components']>[number];
 
-export type NodeFacts = { bootId: string; accelerator: string; memoryReserved: number; components: Component[] };
+export type NodeFacts = {
+  peer?: NonNullable<Node['status']>['peer'];
+  bootId: string;
+  accelerator: string;
+  memoryReserved: number;
+  components: Component[];
+};
 
 /** Kubernetes' rule for names: lower-case letters, digits, `-`. */
 export const nodeNameFrom = (host: string): string =>

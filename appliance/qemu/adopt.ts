@@ -4,7 +4,8 @@ import { messageOf } from '../errors.ts';
 import type { Logger } from '../host/logger.ts';
 import { bootId, isAlive, listPids, readArgv } from '../host/process-info.ts';
 import type { Adoption } from '../vm/hypervisor.ts';
-import { QemuGuest, readRecordedExit } from './guest.ts';
+import { readRecordedExit } from './exit-record.ts';
+import { QemuGuest } from './guest.ts';
 import { waitGone } from './process.ts';
 import { listRunDirs, readLaunchRecord, runDirOf, type LaunchRecord } from './run-dir.ts';
 

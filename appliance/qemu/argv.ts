@@ -1,4 +1,5 @@
 /** From a guest's spec to QEMU's command line. Pure: same spec and context, same argv; compared with literal text in the tests. */
+import type { HypervFeatures } from '../resources/guest-features.ts';
 import type { GuestDisk, GuestNic, GuestSpec } from '../vm/hypervisor.ts';
 import { diskDevice, iothread, netdev, nicDevice, scsiController } from './devices.ts';
 import { fixedSlots, rootPorts, seedPort, seedRootPort } from './pci.ts';
@@ -36,7 +37,8 @@ export function buildArgv(spec: GuestSpec, context: ArgvContext): string[] {
     // The end of a guest is read from the monitor before QEMU is told to quit.
     ...option('-action', 'shutdown=pause,panic=pause,reboot=reset'),
     ...option('-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'),
-    ...option('-rtc', 'base=utc,driftfix=slew', '-boot', 'strict=on'),
+    // The zone itself is in QEMU's environment.
+    ...option('-rtc', `base=${spec.timezone === undefined ? 'utc' : 'localtime'},driftfix=slew`, '-boot', 'strict=on'),
     ...monitorArgs(context.runDir),
     ...option('-object', `iothread,id=${iothread}`),
     ...rootPorts(
@@ -72,7 +74,11 @@ function machineArgs(spec: GuestSpec, { accelerator, machine, efi }: ArgvContext
           ...option('-blockdev', json({ driver: 'file', 'node-name': 'efi-vars', filename: efi.vars })),
         ]
       : []),
-    ...option('-machine', `${type},memory-backend=ram0,vmport=off,hpet=off${flash}`),
+    ...option('-machine', `${type},memory-backend=ram0,vmport=off,hpet=off${useEfi && spec.secureBoot ? ',smm=on' : ''}${flash}`),
+    // Only System Management Mode may write the variables: else a guest could enrol a key of its own.
+    ...(useEfi && spec.secureBoot
+      ? option('-global', 'driver=cfi.pflash01,property=secure,value=on', '-global', 'ICH9-LPC.disable_s3=1')
+      : []),
     ...option('-accel', accelerator === 'kvm' ? 'kvm' : 'tcg,thread=multi,tb-size=512'),
     ...(spec.smbiosUuid === undefined ? [] : ['-smbios', `type=1,uuid=${spec.smbiosUuid}`]),
   ];
@@ -81,11 +87,43 @@ function machineArgs(spec: GuestSpec, { accelerator, machine, efi }: ArgvContext
 /** Upstream's names for "this machine's own CPU"; emulated, the most that TCG can do. */
 const ownCpu = new Set<string | undefined>([undefined, 'host-passthrough', 'host-model']);
 
-function cpuArgs({ cpus }: GuestSpec, accelerator: 'kvm' | 'tcg'): string[] {
+/** KubeVirt's names → QEMU's (docs/system/i386/hyperv.rst). */
+const enlightenments: Record<Exclude<keyof HypervFeatures, 'spinlocks' | 'vendorid'>, string> = {
+  relaxed: 'hv-relaxed',
+  vapic: 'hv-vapic',
+  vpindex: 'hv-vpindex',
+  runtime: 'hv-runtime',
+  synic: 'hv-synic',
+  synictimer: 'hv-stimer',
+  reset: 'hv-reset',
+  frequencies: 'hv-frequencies',
+  reenlightenment: 'hv-reenlightenment',
+  tlbflush: 'hv-tlbflush',
+  ipi: 'hv-ipi',
+};
+
+/** CPU flags of the enlightenments asked for; each that is there is on unless it says `enabled: false`. */
+function hypervFlags(wish: HypervFeatures | undefined): string[] {
+  if (!wish) return [];
+  const flags = Object.entries(enlightenments).flatMap(([name, flag]) => {
+    const feature = wish[name as keyof typeof enlightenments];
+    return feature && feature.enabled !== false ? [flag] : [];
+  });
+  if (wish.synictimer && wish.synictimer.enabled !== false && wish.synictimer.direct && wish.synictimer.direct.enabled !== false)
+    flags.push('hv-stimer-direct');
+  if (wish.spinlocks && wish.spinlocks.enabled !== false) flags.push(`hv-spinlocks=${wish.spinlocks.spinlocks ?? 4096}`);
+  if (wish.vendorid?.vendorid && wish.vendorid.enabled !== false) flags.push(`hv-vendor-id=${wish.vendorid.vendorid}`);
+  // Windows wants the reference time counter with any of the others; QEMU's docs name it as their base.
+  return flags.length > 0 ? ['hv-time', ...flags] : [];
+}
+
+function cpuArgs({ cpus, hyperv, hideKvm }: GuestSpec, accelerator: 'kvm' | 'tcg'): string[] {
   const own = accelerator === 'kvm' ? 'host' : 'max';
   const { sockets, cores, threads } = cpus;
+  // They are KVM's: an emulated CPU has none of them.
+  const flags = accelerator === 'kvm' ? [...hypervFlags(hyperv), ...(hideKvm ? ['kvm=off'] : [])] : [];
   return [
-    ...option('-cpu', ownCpu.has(cpus.model) ? own : escape(cpus.model as string)),
+    ...option('-cpu', [ownCpu.has(cpus.model) ? own : escape(cpus.model as string), ...flags].join(',')),
     ...option('-smp', `${sockets * cores * threads},sockets=${sockets},cores=${cores},threads=${threads}`),
   ];
 }
@@ -130,7 +168,7 @@ const graphicsArgs = (dir: RunDir): string[] => [
 ];
 
 const diskArgs = (disk: GuestDisk): string[] => [
-  ...disk.graph.nodes.flatMap((node) => ['-blockdev', json(node)]),
+  ...(disk.graph?.nodes ?? []).flatMap((node) => ['-blockdev', json(node)]),
   ...device(json(diskDevice(disk))),
 ];
 

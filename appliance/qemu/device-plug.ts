@@ -1,11 +1,13 @@
 /** The devices of one running guest: hot-plug.ts' steps, and the wait for the guest to let go of a device. */
 import { EventEmitter } from 'node:events';
+import type { BlockdevGraph } from '../../storage/driver.ts';
 import { CroftError } from '../errors.ts';
 import type { GuestDisk, GuestNic } from '../vm/hypervisor.ts';
 import { isNodeOf, parseDeviceId } from './devices.ts';
 import {
   attachDisk,
   attachNic,
+  changeMedium,
   pluggedDevices,
   releaseBackend,
   removeOrphans,
@@ -29,6 +31,10 @@ export class DevicePlug {
 
   attachDisk(disk: GuestDisk): Promise<void> {
     return attachDisk(this.#qmp, disk);
+  }
+
+  changeMedium(name: string, graph: BlockdevGraph | undefined): Promise<void> {
+    return changeMedium(this.#qmp, name, graph);
   }
 
   attachNic(nic: GuestNic): Promise<void> {

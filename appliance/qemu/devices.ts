@@ -35,7 +35,7 @@ const stopOnError = { werror: 'stop', rerror: 'stop' };
 export function diskDevice(disk: GuestDisk): DeviceOptions {
   const common = {
     id: diskId(disk),
-    drive: disk.graph.top,
+    ...(disk.graph ? { drive: disk.graph.top } : {}),
     ...(disk.serial === undefined ? {} : { serial: disk.serial }),
     ...bootIndex(disk.bootOrder),
   };

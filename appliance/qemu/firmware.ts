@@ -18,11 +18,13 @@ export async function prepareEfi(
   dataDir: string,
   id: string,
   owner: { uid: number; gid: number } | undefined,
+  secureBoot = false,
 ): Promise<{ code: string; vars: string }> {
-  const code = join(directory, 'OVMF_CODE_4M.fd');
-  const template = join(directory, 'OVMF_VARS_4M.fd');
+  const code = join(directory, secureBoot ? 'OVMF_CODE_4M.secboot.fd' : 'OVMF_CODE_4M.fd');
+  // With Microsoft's keys, which sign Windows and the shims of Linux distributions.
+  const template = join(directory, secureBoot ? 'OVMF_VARS_4M.ms.fd' : 'OVMF_VARS_4M.fd');
   if (!(await exists(code)) || !(await exists(template))) {
-    throw new CroftError('missing-component', 'UEFI guests need the package ovmf (OVMF_CODE_4M.fd is not installed).');
+    throw new CroftError('missing-component', `UEFI guests need the package ovmf (${code} is not installed).`);
   }
   const vars = efiVarsFile(dataDir, id);
   await mkdir(join(dataDir, 'efi'), { recursive: true, mode: 0o711 });

@@ -8,11 +8,10 @@
  * whether it is. If it isn't, we connect again for as long as it lives.
  */
 import { EventEmitter } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { BlockdevGraph } from '../../storage/driver.ts';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
-import { writeFileAtomic } from '../host/files.ts';
 import type { Logger } from '../host/logger.ts';
 import { isAlive } from '../host/process-info.ts';
 import type {
@@ -27,6 +26,7 @@ import type {
 } from '../vm/hypervisor.ts';
 import { GuestAgent } from './agent.ts';
 import { DevicePlug } from './device-plug.ts';
+import { recordExit } from './exit-record.ts';
 import type { Qmp } from './hot-plug.ts';
 import { killForSure, waitGone } from './process.ts';
 import { QmpClient, defaultQmpTimeout, type QmpEvent } from './qmp.ts';
@@ -57,6 +57,7 @@ export class QemuGuest implements Guest {
   readonly id: string;
   readonly epoch: number;
   readonly pid: number;
+  readonly machine: string;
   readonly record: LaunchRecord;
   readonly #dir: RunDir;
   readonly #logger: Logger;
@@ -81,6 +82,7 @@ export class QemuGuest implements Guest {
     this.id = record.id;
     this.epoch = record.epoch;
     this.pid = record.pid;
+    this.machine = record.machine;
     this.record = record;
     this.#dir = dir;
     this.#logger = logger.child({ vm: record.id, pid: record.pid });
@@ -183,7 +185,7 @@ export class QemuGuest implements Guest {
     // A guest that has just powered off is told apart from one that is killed.
     if (this.#client) await this.#readStateQuickly();
     this.#killing = true;
-    await this.#recordExit(exitOf(this.#facts()));
+    await recordExit(this.#dir, exitOf(this.#facts()), this.#logger);
     try {
       await this.qmp('quit', undefined, 1_000);
     } catch {
@@ -208,6 +210,10 @@ export class QemuGuest implements Guest {
 
   detachDisk(name: string): Promise<void> {
     return this.#plug.detach('disk', name);
+  }
+
+  changeMedium(name: string, graph: BlockdevGraph | undefined): Promise<void> {
+    return this.#plug.changeMedium(name, graph);
   }
 
   detachNic(name: string): Promise<void> {
@@ -334,7 +340,7 @@ export class QemuGuest implements Guest {
     this.#connected = false;
     while (!this.#released && !this.#ended) {
       if (await waitGone(this.record, reconnectInterval)) {
-        if (!this.#killing) await this.#recordExit(exitOf(this.#facts()));
+        if (!this.#killing) await recordExit(this.#dir, exitOf(this.#facts()), this.#logger);
         this.#end();
         return;
       }
@@ -358,13 +364,6 @@ export class QemuGuest implements Guest {
     return { state: this.#lastRead, killing: this.#killing, shutdownReason: this.#shutdownReason };
   }
 
-  /** Before QEMU is told to quit, so that a service killed in between still tells the exit right. */
-  async #recordExit(exit: GuestExit): Promise<void> {
-    await writeFileAtomic(this.#dir.exitFile, JSON.stringify({ exit })).catch((error: unknown) =>
-      this.#logger.warn({ error: messageOf(error) }, 'how the guest ended cannot be recorded'),
-    );
-  }
-
   #end(): void {
     if (this.#ended || this.#released) return;
     this.#ended = exitOf(this.#facts());
@@ -382,14 +381,5 @@ export class QemuGuest implements Guest {
 
   #emit(event: GuestEvent): void {
     this.#events.emit('event', event);
-  }
-}
-
-/** The exit that was recorded before the process went; undefined where none was. */
-export async function readRecordedExit(dir: RunDir): Promise<GuestExit | undefined> {
-  try {
-    return (JSON.parse(await readFile(dir.exitFile, 'utf8')) as { exit?: GuestExit }).exit;
-  } catch {
-    return undefined; // It went by itself, or we were killed before writing.
   }
 }

@@ -1,4 +1,6 @@
 /** Disks and NICs of a running guest: plugging, unplugging, and taking away the block nodes that a device leaves behind. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { BlockdevGraph } from '../../storage/driver.ts';
 import { CroftError, isCroftError } from '../errors.ts';
 import type { GuestDisk, GuestNic } from '../vm/hypervisor.ts';
 import { diskDevice, diskId, isNodeOf, netdev, netdevId, nicDevice, nicId, parseDeviceId } from './devices.ts';
@@ -48,12 +50,55 @@ export async function attachDisk(qmp: Qmp, disk: GuestDisk): Promise<void> {
   // An attach or detach that was cut off may have left nodes of this index.
   await removeNodes(qmp, disk.index);
   try {
-    for (const node of disk.graph.nodes) await qmp('blockdev-add', node);
+    for (const node of disk.graph?.nodes ?? []) await qmp('blockdev-add', node);
     await qmp('device_add', device);
   } catch (error) {
     await removeNodes(qmp, disk.index);
     throw error;
   }
+}
+
+/** ms a guest has to let go of its tray; its file system on the medium is read-only, so nothing is lost after that. */
+const trayPatience = 3_000;
+
+type Tray = { qdev?: string; locked?: boolean; tray_open?: boolean };
+
+async function openTray(qmp: Qmp, id: string): Promise<void> {
+  const deadline = Date.now() + trayPatience;
+  for (;;) {
+    try {
+      await qmp('blockdev-open-tray', { id });
+      return;
+    } catch (error) {
+      if (!isCroftError(error, 'qmp-failed') || !/locked/.test(error.message)) throw error;
+    }
+    // The guest was asked: it may have opened the tray itself.
+    const trays = await qmp<Tray[]>('query-block');
+    if (trays.find(({ qdev }) => qdev?.split('/').includes(id))?.tray_open) return;
+    if (Date.now() >= deadline) break;
+    await delay(200);
+  }
+  await qmp('blockdev-open-tray', { id, force: true });
+}
+
+/** Ejects what is in a CD drive and inserts `graph`, if given. Repeats without harm. @throws CroftError `not-found` */
+export async function changeMedium(qmp: Qmp, name: string, graph: BlockdevGraph | undefined): Promise<void> {
+  const drive = (await pluggedDevices(qmp)).find((device) => device.kind === 'disk' && device.name === name);
+  if (!drive) throw new CroftError('not-found', `The guest has no drive ${name}.`);
+  const { id, index } = drive;
+  await openTray(qmp, id);
+  await qmp('blockdev-remove-medium', { id });
+  await removeNodes(qmp, index);
+  if (graph) {
+    try {
+      for (const node of graph.nodes) await qmp('blockdev-add', node);
+      await qmp('blockdev-insert-medium', { id, 'node-name': graph.top });
+    } catch (error) {
+      await removeNodes(qmp, index);
+      throw error;
+    }
+  }
+  await qmp('blockdev-close-tray', { id });
 }
 
 export async function attachNic(qmp: Qmp, nic: GuestNic): Promise<void> {

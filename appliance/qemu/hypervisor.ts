@@ -146,12 +146,12 @@ class QemuHypervisor implements Hypervisor {
     const { vms, dataDir, binary, logger } = this.#options;
     const [info, accelerator] = await Promise.all([this.#qemu(), this.accelerator()]);
     const owner = spec.uid === undefined ? undefined : { uid: spec.uid, gid: await guestGid(spec.uid, accelerator.name) };
-    const efi = spec.firmware === 'efi' ? await prepareEfi(dataDir, spec.id, owner) : undefined;
+    const efi = spec.firmware === 'efi' ? await prepareEfi(dataDir, spec.id, owner, spec.secureBoot) : undefined;
     const dir = runDirOf(vms, spec.id);
     const argv = buildArgv(spec, { binary, accelerator: accelerator.name, machine: info.machine, runDir: dir, efi });
     this.#guests.get(spec.id)?.release();
     await makeRunDir(dir, owner);
-    const held = await holdProcess({ argv, log: dir.log, ...owner });
+    const held = await holdProcess({ argv, log: dir.log, ...owner, timezone: spec.timezone });
     const record: LaunchRecord = {
       ...held.identity,
       id: spec.id,

@@ -24,10 +24,16 @@ export type HeldProcess = {
   abort(): void;
 };
 
-export type ProcessStart = { argv: string[]; log: string; uid?: number; gid?: number };
+export type ProcessStart = {
+  argv: string[];
+  log: string;
+  uid?: number;
+  gid?: number /** TZ of the process */;
+  timezone?: string;
+};
 
 /** @throws CroftError `unavailable` when not even the shell starts */
-export async function holdProcess({ argv, log, uid, gid }: ProcessStart): Promise<HeldProcess> {
+export async function holdProcess({ argv, log, uid, gid, timezone }: ProcessStart): Promise<HeldProcess> {
   const output = openSync(log, 'a', 0o600);
   let child: ChildProcess;
   try {
@@ -36,7 +42,7 @@ export async function holdProcess({ argv, log, uid, gid }: ProcessStart): Promis
       stdio: ['pipe', output, output],
       cwd: '/',
       // Locale and path only: nothing of our environment is the guest's business.
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C.UTF-8' },
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C.UTF-8', ...(timezone === undefined ? {} : { TZ: timezone }) },
       ...(uid === undefined ? {} : { uid }),
       ...(gid === undefined ? {} : { gid }),
     });

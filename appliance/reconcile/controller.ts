@@ -12,6 +12,9 @@ import type { Backoff } from './backoff.ts';
 import { keyOf, type Informer } from './informer.ts';
 import { createWorkQueue, type RunResult } from './queue.ts';
 
+/** Work that one box does for all: closed, keys are passed over; when it opens, all are run. */
+export type Gate = { open(): boolean; onOpen(listener: () => void): () => void };
+
 /** An informer, and which keys a change of one of its objects concerns. Made by `watching`. */
 export type Watching = {
   synced(): Promise<void>;
@@ -46,6 +49,8 @@ export type ControllerOptions = {
   concurrency?: number;
   backoff?: Backoff;
   logger?: Logger;
+  /** Default: always open. */
+  gate?: Gate | undefined;
 };
 
 export type Controller = {
@@ -63,12 +68,12 @@ const quietFailures = 5;
 
 /** Starts work once all informers are synced: a reconciler never sees half of the world. */
 export function startController(options: ControllerOptions): Controller {
-  const { name, watches, reconcile, resync = 600_000, concurrency, backoff, logger } = options;
+  const { name, watches, reconcile, resync = 600_000, concurrency, backoff, logger, gate } = options;
   const queue = createWorkQueue({
     // A key may be enqueued by hand before the informers are synced.
     work: async (key) => {
       await started;
-      return stopped ? undefined : reconcile(key);
+      return stopped || gate?.open() === false ? undefined : reconcile(key);
     },
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(backoff === undefined ? {} : { backoff }),
@@ -89,11 +94,11 @@ export function startController(options: ControllerOptions): Controller {
     await Promise.all(watches.map((one) => one.synced()));
     if (stopped) return;
     for (const one of watches) stops.push(one.subscribe((key) => queue.add(key)));
-    if (resync > 0) {
-      timer = setInterval(() => {
-        for (const one of watches) for (const key of one.all()) queue.add(key);
-      }, resync);
-    }
+    const addAll = () => {
+      for (const one of watches) for (const key of one.all()) queue.add(key);
+    };
+    if (gate) stops.push(gate.onOpen(addAll));
+    if (resync > 0) timer = setInterval(addAll, resync);
   }
   const started = start();
 

@@ -40,6 +40,8 @@ export const network = defineKind({
           address: Type.String(),
           hostname: Type.Optional(Type.String()),
           expires: Type.Optional(Type.String()),
+          /** The box that gave it, where there are several. */
+          node: Type.Optional(Type.String()),
         }),
       ),
     ),
@@ -66,6 +68,8 @@ export const image = defineKind({
           /** Built here from Debian packages: `tiny` or `debian`. */
           build: Type.Optional(Type.Enum(['tiny', 'debian'])),
           url: Type.Optional(Type.String()),
+          /** A name of the catalogue (image-catalogue.ts): address and digest are its publisher's. */
+          catalogue: Type.Optional(Type.String()),
           /** A file of the box, taken in once. */
           file: Type.Optional(Type.String()),
           /** Bytes come by upload. */
@@ -88,6 +92,8 @@ export const image = defineKind({
     /** Bytes taken in the pool. */
     size: Type.Optional(Type.Integer()),
     message: Type.Optional(Type.String()),
+    /** What a name of the catalogue meant when it was fetched. */
+    origin: Type.Optional(Type.Object({ url: Type.String(), checksum: Type.String() })),
     /** The generation that a failure is of: it stands until the spec changes. */
     observedGeneration: Type.Optional(Type.Integer()),
     conditions: Type.Optional(Type.Array(Condition)),
@@ -98,6 +104,9 @@ export const image = defineKind({
   ],
 });
 export type Image = Of<typeof image>;
+
+/** An image that goes as soon as a disk is made of it: the bytes of an imported VM. */
+export const singleUseAnnotation = 'croft.io/single-use';
 
 export const storagePool = defineKind({
   apiVersion,
@@ -127,6 +136,8 @@ export const storagePool = defineKind({
               size: Type.Optional(Type.Integer({ minimum: 1 })),
               /** Serial numbers (a file's or partition's path) of disks that may be overwritten. */
               wipe: Type.Optional(Type.Array(Type.String())),
+              /** The box it is in; absent on a box alone. */
+              node: Type.Optional(Type.String()),
             },
             strict,
           ),
@@ -213,7 +224,14 @@ export const node = defineKind({
   kind: 'Node',
   plural: 'nodes',
   namespaced: false,
-  spec: Type.Object({ hostname: Type.Optional(Type.String()) }, strict),
+  spec: Type.Object(
+    {
+      hostname: Type.Optional(Type.String()),
+      /** What the box is to become among the voters. */
+      role: Type.Optional(Type.Enum(['voter', 'agent'])),
+    },
+    strict,
+  ),
   status: Type.Object({
     version: Type.Optional(Type.String()),
     cpus: Type.Optional(Type.Integer()),
@@ -222,6 +240,17 @@ export const node = defineKind({
     memoryReserved: Type.Optional(Type.Integer()),
     accelerator: Type.Optional(Type.String()),
     bootId: Type.Optional(Type.String()),
+    /** Among the boxes of a cluster: its cluster address, its part, and its certificate towards boxes that join. */
+    peer: Type.Optional(
+      Type.Object({
+        address: Type.String(),
+        role: Type.Enum(['voter', 'agent']),
+        witness: Type.Optional(Type.Boolean()),
+        /** SHA-256 of the certificate it shows on `joinPort`, hex. */
+        fingerprint: Type.Optional(Type.String()),
+        joinPort: Type.Optional(Type.Integer()),
+      }),
+    ),
     components: Type.Optional(
       Type.Array(
         Type.Object({

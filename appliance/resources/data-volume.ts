@@ -19,6 +19,11 @@ export const storageClassOf = (pool: string): string => `croft-${pool}`;
 export const poolOf = (storageClassName: string | undefined): string =>
   (storageClassName ?? 'croft-local').replace(/^croft-/, '');
 
+/** On a claim whose volume was moved: the pool it is in. A claim's storage class cannot be changed in Kubernetes. */
+export const poolAnnotation = 'croft.io/pool';
+/** On a claim whose volume is being moved: name of the VolumeMove. Nobody else begins anything with the volume meanwhile. */
+export const moveAnnotation = 'croft.io/move';
+
 export const DataVolumeSpec = Type.Object(
   {
     source: Type.Optional(
@@ -127,3 +132,7 @@ export const persistentVolumeClaim = defineKind({
   ],
 });
 export type PersistentVolumeClaim = Of<typeof persistentVolumeClaim>;
+
+/** The pool that holds a claim's volume: this alone says which of two copies is the disk. */
+export const poolOfClaim = ({ metadata, spec }: PersistentVolumeClaim): string =>
+  metadata.annotations?.[poolAnnotation] ?? poolOf(spec.storageClassName);

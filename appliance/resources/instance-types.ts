@@ -1,17 +1,60 @@
-/** Sizes people choose by name; `/v1/instancetypes`. Fixed for now, later VirtualMachineClusterInstancetypes. */
-export type InstanceTypeEntry = { name: string; cpus: number /** bytes */; memory: number };
+/** The sizes and preferences every box has from its first start; people add their own, change and delete them. */
+import type { InstancetypeSpec, PreferenceSpec } from './instancetype.ts';
 
-const MiB = 2 ** 20;
-
-export const instanceTypes: readonly InstanceTypeEntry[] = [
-  { name: 'tiny', cpus: 1, memory: 256 * MiB },
-  { name: 'small', cpus: 1, memory: 1024 * MiB },
-  { name: 'medium', cpus: 2, memory: 4096 * MiB },
-  { name: 'large', cpus: 4, memory: 8192 * MiB },
+export const firstInstancetypes: readonly { name: string; spec: InstancetypeSpec }[] = [
+  { name: 'tiny', spec: { cpu: { guest: 1 }, memory: { guest: '256Mi' } } },
+  { name: 'small', spec: { cpu: { guest: 1 }, memory: { guest: '1Gi' } } },
+  { name: 'medium', spec: { cpu: { guest: 2 }, memory: { guest: '4Gi' } } },
+  { name: 'large', spec: { cpu: { guest: 4 }, memory: { guest: '8Gi' } } },
 ];
 
-export const instanceTypeNamed = (name: string): InstanceTypeEntry | undefined =>
-  instanceTypes.find((type) => type.name === name);
+const on = { enabled: true };
 
-/** Annotation on a VM made from an instance type: its name, shown as `size`. */
-export const sizeAnnotation = 'croft.io/size';
+/** What upstream's common-instancetypes say for Windows: UEFI, SATA and e1000e until drivers are in, enlightenments. */
+const windows: PreferenceSpec = {
+  annotations: { 'vm.kubevirt.io/os': 'windows' },
+  cpu: { preferredCPUTopology: 'sockets' },
+  clock: {
+    preferredTimer: {
+      hpet: { present: false },
+      hyperv: {},
+      pit: { tickPolicy: 'delay' },
+      rtc: { tickPolicy: 'catchup' },
+    },
+  },
+  devices: { preferredDiskBus: 'sata', preferredCdromBus: 'sata', preferredInterfaceModel: 'e1000e' },
+  features: {
+    preferredAcpi: {},
+    preferredApic: {},
+    preferredHyperv: {
+      relaxed: on,
+      vapic: on,
+      spinlocks: { spinlocks: 8191 },
+      vpindex: on,
+      runtime: on,
+      synic: on,
+      synictimer: { direct: on },
+      reset: on,
+      frequencies: on,
+      reenlightenment: on,
+      tlbflush: on,
+      ipi: on,
+    },
+  },
+  firmware: { preferredUseEfi: true },
+};
+
+export const firstPreferences: readonly { name: string; spec: PreferenceSpec }[] = [
+  {
+    name: 'linux',
+    spec: {
+      annotations: { 'vm.kubevirt.io/os': 'linux' },
+      devices: { preferredDiskBus: 'virtio', preferredInterfaceModel: 'virtio', preferredRng: {} },
+    },
+  },
+  { name: 'windows', spec: windows },
+  {
+    name: 'windows.virtio',
+    spec: { ...windows, devices: { preferredDiskBus: 'virtio', preferredCdromBus: 'sata', preferredInterfaceModel: 'virtio' } },
+  },
+];

@@ -3,9 +3,12 @@ import { CroftError } from '../errors.ts';
 import { secret } from './core-kinds.ts';
 import { image, network, node, storagePool, token, user } from './croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './data-volume.ts';
+import { clusterInstancetype, clusterPreference, instancetype, preference } from './instancetype.ts';
 import type { Kind } from './kind.ts';
 import { uplink } from './uplink.ts';
+import { fence } from './peer-kinds.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
+import { volumeMove } from './volume-move.ts';
 import { virtualMachine, virtualMachineInstance } from './virtual-machine.ts';
 
 export const kinds = [
@@ -16,6 +19,11 @@ export const kinds = [
   virtualMachineSnapshot,
   virtualMachineRestore,
   virtualMachineClone,
+  volumeMove,
+  clusterInstancetype,
+  instancetype,
+  clusterPreference,
+  preference,
   secret,
   network,
   uplink,
@@ -24,6 +32,7 @@ export const kinds = [
   user,
   token,
   node,
+  fence,
 ] as const satisfies readonly Kind[];
 
 /** The kind named by a manifest's `kind`. @throws CroftError `invalid-input` */

@@ -6,6 +6,8 @@
 import { Type, type Static } from 'typebox';
 import { Condition } from './meta.ts';
 import { DataVolumeTemplate } from './data-volume.ts';
+import { Clock, Efi, Features } from './guest-features.ts';
+import { CapturedTypes, InstancetypeMatcher, PreferenceMatcher } from './instancetype.ts';
 import { defineKind, type Of } from './kind.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -17,7 +19,8 @@ export const Disk = Type.Object(
   {
     name: Type.String({ minLength: 1 }),
     disk: Type.Optional(DiskTarget),
-    cdrom: Type.Optional(DiskTarget),
+    /** A drive; without a volume of its name it is empty. Read-only, as upstream's default says. */
+    cdrom: Type.Optional(Type.Object({ ...DiskTarget.properties, readonly: Type.Optional(Type.Literal(true)) }, strict)),
     bootOrder: Type.Optional(Type.Integer({ minimum: 1 })),
     serial: Type.Optional(Type.String({ maxLength: 20 })),
     cache: Type.Optional(Type.Enum(['none', 'writeback', 'writethrough'])),
@@ -80,6 +83,8 @@ export type Volume = Static<typeof Volume>;
 
 const Domain = Type.Object(
   {
+    clock: Type.Optional(Clock),
+    features: Type.Optional(Features),
     cpu: Type.Optional(
       Type.Object(
         {
@@ -111,9 +116,7 @@ const Domain = Type.Object(
             Type.Object(
               {
                 bios: Type.Optional(Type.Object({}, strict)),
-                efi: Type.Optional(
-                  Type.Object({ secureBoot: Type.Optional(Type.Boolean()), persistent: Type.Optional(Type.Boolean()) }, strict),
-                ),
+                efi: Type.Optional(Efi),
               },
               strict,
             ),
@@ -203,6 +206,8 @@ export const virtualMachine = defineKind({
         strict,
       ),
       dataVolumeTemplates: Type.Optional(Type.Array(DataVolumeTemplate)),
+      instancetype: Type.Optional(InstancetypeMatcher),
+      preference: Type.Optional(PreferenceMatcher),
     },
     strict,
   ),
@@ -226,6 +231,9 @@ export const virtualMachine = defineKind({
         lastExit: Type.Optional(Type.String()),
         /** The sentence that told of it. */
         lastExitMessage: Type.Optional(Type.String()),
+        /** The versioned machine type of its first start: its hardware stays the same when QEMU is upgraded. */
+        machine: Type.Optional(Type.String()),
+        types: Type.Optional(CapturedTypes),
       }),
     ),
   }),
@@ -243,6 +251,7 @@ export const ExitReason = Type.Enum([
   'Crashed',
   'Stopped',
   'NodeRebooted',
+  'Fenced',
   'LaunchFailed',
   'Removed',
 ]);
@@ -267,6 +276,8 @@ export const virtualMachineInstance = defineKind({
     phase: Type.Optional(Type.Enum(['Pending', 'Scheduling', 'Scheduled', 'Running', 'Succeeded', 'Failed', 'Unknown'])),
     reason: Type.Optional(Type.String()),
     nodeName: Type.Optional(Type.String()),
+    /** Upstream's: the machine type in use. */
+    machine: Type.Optional(Type.Object({ type: Type.String() })),
     conditions: Type.Optional(Type.Array(Condition)),
     interfaces: Type.Optional(Type.Array(InstanceInterfaceStatus)),
     guestOSInfo: Type.Optional(

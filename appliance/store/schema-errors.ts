@@ -20,6 +20,9 @@ function compile(schema: TSchema): Compiled {
   return found;
 }
 
+/** Whether the schema has nothing against the value. */
+export const fits = (schema: TSchema, value: unknown): boolean => compile(schema).Check(value);
+
 const unescapePointer = (part: string): string => part.replaceAll('~1', '/').replaceAll('~0', '~');
 const partsOf = (pointer: string): string[] => pointer.split('/').slice(1).map(unescapePointer);
 

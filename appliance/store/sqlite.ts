@@ -8,7 +8,7 @@
  * background (garbage.ts), Secrets are sealed (secret-box.ts), and one process has the file (database.ts).
  *
  * Objects handed out are the caller's own: parsed afresh from the stored text, which measured faster than
- * cloning a cached object and needs no cache; mutate them freely.
+ * cloning a cached object; mutate them freely. Who reads often and changes nothing takes `shared` (shared-reads.ts).
  */
 import { CroftError } from '../errors.ts';
 import { idLabel } from '../resources/identity.ts';
@@ -17,6 +17,7 @@ import type { Resource } from '../resources/meta.ts';
 import { createGarbageCollector } from './garbage.ts';
 import { kindKey, openObjectTable, placeOf, type Place } from './object-table.ts';
 import { exactValueOf, matchesFields, matchesLabels, parseFieldSelector, parseLabelSelector } from './selectors.ts';
+import { createSharedReads } from './shared-reads.ts';
 import type { DeleteOptions, Draft, ListQuery, ListResult, ResourceStore, WatchEvent, WatchQuery } from './store.ts';
 import { checkPreconditions, created, deleted, isFinished, isUnchanged, plain, statusUpdated, updated } from './transitions.ts';
 import { validateObject, validateScope, validateStatus } from './validate.ts';
@@ -66,6 +67,7 @@ const normalized = (kind: Kind, object: Resource): Resource => ({
 export function openSqliteStore(options: SqliteStoreOptions): ResourceStore {
   const table = openObjectTable({ changeLogLimit: 4096, ...options });
   const hub = createWatchHub(table);
+  const shared = createSharedReads(table);
   const background = options.onBackgroundError ?? ((error: unknown) => process.emitWarning(error as Error));
   const garbage = createGarbageCollector(table, (place) => removeAt(place, undefined), background);
   let closed = false;
@@ -77,6 +79,7 @@ export function openSqliteStore(options: SqliteStoreOptions): ResourceStore {
 
   function put(object: Resource, before: Resource | undefined): Resource {
     const stored = table.put(object, before);
+    shared.changed(placeOf(stored), stored);
     hub.publish(kindKey(object));
     garbage.check((stored.metadata.ownerReferences ?? []).map(({ uid }) => uid));
     return stored;
@@ -84,6 +87,7 @@ export function openSqliteStore(options: SqliteStoreOptions): ResourceStore {
 
   function drop(last: Resource, before: Resource): Resource {
     const gone = table.remove(last, before);
+    shared.changed(placeOf(last), undefined);
     hub.publish(kindKey(last));
     garbage.ownerGone(last.metadata.uid ?? '');
     return gone;
@@ -95,7 +99,7 @@ export function openSqliteStore(options: SqliteStoreOptions): ResourceStore {
     checkPreconditions(before, preconditions ?? {});
     const waiting = deleted(before);
     if (waiting === before) return before;
-    if (waiting) return put(waiting, before);
+    if (waiting) return plain(put(waiting, before));
     drop(before, before);
     return before;
   }
@@ -111,6 +115,8 @@ export function openSqliteStore(options: SqliteStoreOptions): ResourceStore {
   }
 
   return {
+    shared: shared.reads,
+
     async get<K extends Kind>(kind: K, name: string, namespace?: string) {
       open();
       return table.get(placeFor(kind, name, namespace)) as Of<K> | undefined;

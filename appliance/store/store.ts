@@ -51,7 +51,21 @@ export type DeleteOptions = {
   graceSeconds?: number;
 };
 
+/**
+ * Reads for the hot path: the same frozen object for all readers until it changes, so that what was made of an object
+ * can be kept by its identity. As current as `get` with `consistent`; no selectors, no pages.
+ */
+export interface SharedReads {
+  get<K extends Kind>(kind: K, name: string, namespace?: string): Of<K> | undefined;
+  /** In order of namespace and name; of all namespaces when none is given. */
+  list<K extends Kind>(kind: K, namespace?: string): readonly Of<K>[];
+  /** The object with this `croft.io/id`. */
+  withId<K extends Kind>(kind: K, id: string, namespace?: string): Of<K> | undefined;
+}
+
 export interface ResourceStore {
+  /** Only of a store that sees every write itself; others are asked with `get` and `list`. */
+  readonly shared?: SharedReads;
   /** @returns undefined when there is none. */
   get<K extends Kind>(kind: K, name: string, namespace?: string): Promise<Of<K> | undefined>;
   list<K extends Kind>(kind: K, query?: ListQuery): Promise<ListResult<Of<K>>>;
@@ -67,3 +81,6 @@ export interface ResourceStore {
   delete<K extends Kind>(kind: K, name: string, namespace?: string, options?: DeleteOptions): Promise<Of<K> | undefined>;
   close(): Promise<void>;
 }
+
+/** Whatever the store has for reading one object without changing it: shared where it can. */
+export const readsOf = (store: ResourceStore): Pick<SharedReads, 'get'> | Pick<ResourceStore, 'get'> => store.shared ?? store;

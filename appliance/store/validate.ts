@@ -7,6 +7,7 @@ import { secret } from '../resources/core-kinds.ts';
 import { idLabel, isUuid } from '../resources/identity.ts';
 import type { Kind } from '../resources/kind.ts';
 import { ObjectMeta } from '../resources/meta.ts';
+import { isUnsupported } from '../resources/support.ts';
 import { pathOf, schemaErrors, shown } from './schema-errors.ts';
 import { labelKeyFault, labelValueFault } from './selectors.ts';
 
@@ -124,12 +125,16 @@ function metadataErrors(kind: Kind, metadata: unknown): FieldError[] {
   return [...labelErrors(given), ...annotationErrors(given), ...referenceErrors(given)];
 }
 
-/** @throws CroftError `invalid-input` with all errors; its message tells the first three. */
+/**
+ * @throws CroftError with all errors; its message tells the first three. `unsupported-field` when nothing else is wrong
+ * than what Croft doesn't support, `invalid-input` otherwise
+ */
 export function refuse(subject: string, errors: FieldError[]): void {
   if (errors.length === 0) return;
   const told = errors.slice(0, 3).map(({ pointer, detail }) => `${pathOf(pointer)}: ${detail}`);
   const more = errors.length > 3 ? `; and ${errors.length - 3} more` : '';
-  throw new CroftError('invalid-input', `${subject}: ${told.join('; ')}${more}.`, { errors });
+  const code = errors.every(({ detail }) => detail.endsWith(notSupported)) ? 'unsupported-field' : 'invalid-input';
+  throw new CroftError(code, `${subject}: ${told.join('; ')}${more}.`, { errors });
 }
 
 const topFields = new Set(['apiVersion', 'kind', 'metadata', 'spec', 'status']);
@@ -152,7 +157,18 @@ export function objectErrors(kind: Kind, object: unknown): FieldError[] {
   errors.push(...metadataErrors(kind, given.metadata ?? {}));
   if (given.spec === undefined) errors.push({ pointer: '/spec', detail: 'is missing and required' });
   else errors.push(...schemaErrors(kind.spec, given.spec, '/spec', kind.kind === secret.kind));
-  return errors;
+  return errors.map((error) => toldApart(kind, error, given));
+}
+
+const notSupported = 'is a field (or value) of KubeVirt that Croft does not support';
+
+/** A field that upstream has is no typing error: its sentence says so. */
+function toldApart(kind: Kind, error: FieldError, object: unknown): FieldError {
+  let value: unknown = object;
+  for (const part of error.pointer.slice(1).split('/')) value = (value as Record<string, unknown> | undefined)?.[part];
+  if (!isUnsupported(kind, error.pointer, value)) return error;
+  const said = typeof value === 'string' || typeof value === 'boolean' ? `${shown(value)} ` : '';
+  return { pointer: error.pointer, detail: `${said}${notSupported}` };
 }
 
 const subjectOf = (kind: Kind, object: unknown): string => {

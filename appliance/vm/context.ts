@@ -4,6 +4,7 @@ import type { VolumeResolver } from '../../storage/driver.ts';
 import type { Logger } from '../host/logger.ts';
 import type { MetricsHistory } from '../metrics/history.ts';
 import type { Events } from '../reconcile/events.ts';
+import type { Gate } from '../reconcile/controller.ts';
 import type { Locks } from '../reconcile/locks.ts';
 import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
 import type { ResourceStore } from '../store/store.ts';
@@ -32,6 +33,8 @@ export type VmContext = {
   bootId: string;
   /** Directory of cloud-init seeds. */
   seedDirectory: string;
+  /** Other boxes share the store: whether this one leads, and what lets a start begin. */
+  peers?: { gate: Gate; guard: { enter(): Promise<() => void> } } | undefined;
   /** All instances of this box, from the informer's cache. */
   instances(): VirtualMachineInstance[];
   /** uid and gid for a VM's QEMU; undefined where we are not root. */

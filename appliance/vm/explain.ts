@@ -19,6 +19,13 @@ const nextSteps: Partial<Record<PrintableStatus, (name: string) => string[]>> = 
   Stopping: (name) => [`croft vm stop ${name} --force`],
 };
 
+const spaceSteps = ['croft pool list', 'croft volume list', 'Delete snapshots, volumes or images that nobody needs.'];
+
+const isForSpace = (instance: VirtualMachineInstance | undefined): boolean =>
+  instance?.status?.conditions?.some(
+    ({ type, status, reason }) => type === 'Paused' && status === 'True' && reason !== 'PausedByUser',
+  ) ?? false;
+
 export function explainVm(
   vm: VirtualMachine,
   instance: VirtualMachineInstance | undefined,
@@ -29,7 +36,7 @@ export function explainVm(
   return {
     state: stateOf(state),
     sentence: sentenceOf(vm, instance, state),
-    next: nextSteps[state]?.(name) ?? [],
+    next: isForSpace(instance) ? spaceSteps : (nextSteps[state]?.(name) ?? []),
     evidence: events.map((event) => ({ at: event.at, text: `${event.reason}: ${event.message}` })),
   };
 }

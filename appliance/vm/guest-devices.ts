@@ -1,8 +1,10 @@
 /** From an instance's spec to the devices of its guest: disks resolved in their pools, NICs plugged into the switch. */
+import { createHash } from 'node:crypto';
 import type { GuestDisk, GuestNic } from './hypervisor.ts';
 import type { NicPlugger } from '../../network/driver.ts';
-import type { VolumeResolver } from '../../storage/driver.ts';
-import type { InstanceSpec, Interface } from '../resources/virtual-machine.ts';
+import type { BlockdevGraph, VolumeResolver } from '../../storage/driver.ts';
+import type { Disk, InstanceSpec, Interface } from '../resources/virtual-machine.ts';
+import { busOf } from './fixed-disks.ts';
 import { macOf, networkOf, wishedDisks, wishedNics } from './guest-shape.ts';
 import type { Slots } from './slots.ts';
 
@@ -22,18 +24,36 @@ export async function resolveDisks(resolver: VolumeResolver, namespace: string, 
   };
 }
 
-type ReadyDisk = Awaited<ReturnType<typeof resolveDisks>>['ready'][number];
+export type ReadyDisk = Awaited<ReturnType<typeof resolveDisks>>['ready'][number];
+
+/** A CD's nodes are named from its volume too: so what is in a drive can be read from QEMU. */
+export const mediumPrefix = (index: number, volumeId: string): string =>
+  `d${index}m${createHash('sha256').update(volumeId).digest('hex').slice(0, 8)}`;
+
+/** A CD drive without a medium. */
+export const emptyDrive = (disk: Disk, slots: Slots): GuestDisk => ({
+  name: disk.name,
+  index: slots[disk.name] as number,
+  kind: 'cdrom',
+  bus: busOf(disk),
+  bootOrder: disk.bootOrder,
+});
+
+/** The block graph of a CD's volume. */
+export const mediumGraph = ({ wish, volume }: ReadyDisk, slots: Slots, owner: Owner): Promise<BlockdevGraph> =>
+  volume.driver.blockdev(volume.volumeId, mediumPrefix(slots[wish.volume] as number, volume.volumeId), owner);
 
 /** Opens a volume for QEMU: its block graph with node names made from the slot. */
 export async function guestDisk({ wish, volume }: ReadyDisk, slots: Slots, owner: Owner): Promise<GuestDisk> {
   const index = slots[wish.volume] as number;
-  const target = wish.disk.cdrom ?? wish.disk.disk;
   return {
     name: wish.volume,
     index,
     kind: wish.disk.cdrom ? 'cdrom' : 'disk',
-    bus: target?.bus ?? (wish.disk.cdrom ? 'sata' : 'virtio'),
-    graph: await volume.driver.blockdev(volume.volumeId, `d${index}`, owner),
+    bus: busOf(wish.disk),
+    graph: wish.disk.cdrom
+      ? await mediumGraph({ wish, volume }, slots, owner)
+      : await volume.driver.blockdev(volume.volumeId, `d${index}`, owner),
     bootOrder: wish.disk.bootOrder,
     serial: wish.disk.serial,
   };

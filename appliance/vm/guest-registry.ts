@@ -7,6 +7,9 @@ import type { Guest, GuestExit, Hypervisor } from './hypervisor.ts';
 
 export type GuestEnd = { epoch: number; exit: GuestExit | 'node-rebooted' };
 
+/** Why QEMU stopped a guest: which disk, and what the host said. */
+export type IoError = { disk: string; reason: string };
+
 export type GuestRegistry = {
   get(id: string): Guest | undefined;
   all(): Guest[];
@@ -15,6 +18,12 @@ export type GuestRegistry = {
   /** When the power button was pressed, ms since the epoch. */
   poweredDownAt(id: string): number | undefined;
   notePowerDown(id: string): void;
+  /** The last disk error of a guest that stands still for it; undefined when it isn't known. */
+  ioErrorOf(id: string): IoError | undefined;
+  /** Why the guest stands still, told by who keeps it so. */
+  holdOf(id: string): string | undefined;
+  /** True when that changed. */
+  setHold(id: string, sentence: string | undefined): boolean;
   add(guest: Guest): void;
   /** Forgets the guest and its end. */
   remove(id: string): void;
@@ -28,6 +37,8 @@ export function createGuestRegistry(hypervisor: Hypervisor, logger: Logger): Gue
   const guests = new Map<string, Guest>();
   const ends = new Map<string, GuestEnd>();
   const powerDowns = new Map<string, number>();
+  const ioErrors = new Map<string, IoError>();
+  const holds = new Map<string, string>();
   const listeners = new Set<(id: string) => void>();
 
   const add = (guest: Guest) => {
@@ -39,6 +50,8 @@ export function createGuestRegistry(hypervisor: Hypervisor, logger: Logger): Gue
         guests.delete(guest.id);
         ends.set(guest.id, { epoch: guest.epoch, exit: event.exit });
       }
+      if (event.type === 'io-error') ioErrors.set(guest.id, { disk: event.disk, reason: event.reason });
+      if (event.type === 'state' && event.state === 'running') ioErrors.delete(guest.id);
       if (event.type === 'io-error')
         logger.warn({ vm: guest.id, disk: event.disk, reason: event.reason }, 'disk error: the guest is paused');
       for (const listener of listeners) listener(guest.id);
@@ -54,11 +67,21 @@ export function createGuestRegistry(hypervisor: Hypervisor, logger: Logger): Gue
     },
     poweredDownAt: (id) => powerDowns.get(id),
     notePowerDown: (id) => void powerDowns.set(id, Date.now()),
+    ioErrorOf: (id) => ioErrors.get(id),
+    holdOf: (id) => holds.get(id),
+    setHold: (id, sentence) => {
+      if (holds.get(id) === sentence) return false;
+      if (sentence === undefined) holds.delete(id);
+      else holds.set(id, sentence);
+      return true;
+    },
     add,
     remove: (id) => {
       guests.delete(id);
       ends.delete(id);
       powerDowns.delete(id);
+      ioErrors.delete(id);
+      holds.delete(id);
     },
     onChange: (listener) => void listeners.add(listener),
     adopt: async () => {

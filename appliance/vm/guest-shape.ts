@@ -1,7 +1,7 @@
 /** What a VM's spec means in numbers: CPUs, memory, firmware, MAC addresses. Pure; upstream's defaults. */
 import { createHash } from 'node:crypto';
 import { parseBytes } from '../resources/quantity.ts';
-import type { InstanceSpec, VirtualMachineInstance } from '../resources/virtual-machine.ts';
+import type { Disk, InstanceSpec, VirtualMachineInstance } from '../resources/virtual-machine.ts';
 
 export type CpuTopology = { sockets: number; cores: number; threads: number; model?: string };
 
@@ -52,6 +52,18 @@ export function wishedDisks(spec: InstanceSpec) {
     return claim === undefined ? [] : [{ claim, volume: volume.name, disk }];
   });
 }
+
+/** CD drives without a medium (upstream: a cdrom disk without a volume of its name). */
+export function emptyDrives(spec: InstanceSpec): Disk[] {
+  const filled = new Set(wishedDisks(spec).map(({ volume }) => volume));
+  return (spec.domain.devices.disks ?? []).filter((disk) => disk.cdrom && !filled.has(disk.name));
+}
+
+/** Names of all disks and drives the guest is to have, filled or not. */
+export const driveNames = (spec: InstanceSpec): string[] => [
+  ...wishedDisks(spec).map(({ volume }) => volume),
+  ...emptyDrives(spec).map(({ name }) => name),
+];
 
 /** The annotation that carries a start's number from the VM to its instance. */
 export const epochAnnotation = 'croft.io/epoch';

@@ -5,6 +5,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { BlockdevGraph } from '../../storage/driver.ts';
+import type { HypervFeatures } from '../resources/guest-features.ts';
 import type { PluggedNic } from '../../network/driver.ts';
 
 export type GuestDisk = {
@@ -13,7 +14,8 @@ export type GuestDisk = {
   index: number;
   kind: 'disk' | 'cdrom';
   bus: 'virtio' | 'sata' | 'scsi';
-  graph: BlockdevGraph;
+  /** Absent: a CD drive without a medium. */
+  graph?: BlockdevGraph;
   bootOrder?: number;
   serial?: string;
 };
@@ -45,6 +47,14 @@ export type GuestSpec = {
   machine?: string;
   disks: GuestDisk[];
   nics: GuestNic[];
+  /** Hyper-V enlightenments, as KubeVirt's spec names them; only KVM has them. */
+  hyperv?: HypervFeatures;
+  /** Hides KVM's own signature from the guest. */
+  hideKvm?: boolean;
+  /** The virtual clock shows the local time of this zone; absent: UTC. */
+  timezone?: string;
+  /** UEFI with Secure Boot enforced. */
+  secureBoot?: boolean;
   /** VNC and a VGA device. */
   graphics: boolean;
   /** Linux user that QEMU runs as; undefined where we are not root. */
@@ -106,6 +116,8 @@ export interface Guest {
   readonly id: string;
   readonly epoch: number;
   readonly pid: number;
+  /** The versioned machine type it was started with. */
+  readonly machine: string;
   /** The present state; `unresponsive` when QMP does not answer within its deadline. */
   state(): Promise<GuestRunState>;
   /** ACPI power button. */
@@ -123,6 +135,8 @@ export interface Guest {
   /** Hot-plug and unplug; each is complete (device gone from the guest) when it returns. */
   attachDisk(disk: GuestDisk): Promise<void>;
   detachDisk(name: string): Promise<void>;
+  /** Takes the medium out of a CD drive and, unless `graph` is undefined, puts another in. A guest that locks its tray is asked first, then overruled. */
+  changeMedium(name: string, graph: BlockdevGraph | undefined): Promise<void>;
   /** Names of the disks and NICs the guest has now, the seed not counted. */
   disks(): Promise<string[]>;
   nics(): Promise<string[]>;

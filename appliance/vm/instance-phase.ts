@@ -6,7 +6,7 @@ export const isFinished = (instance: VirtualMachineInstance): boolean =>
   instance.status?.phase === 'Succeeded' || instance.status?.phase === 'Failed';
 
 /** Exits after which RerunOnFailure starts again and the crash counter grows. */
-const failures: readonly ExitReason[] = ['GuestPanicked', 'Crashed', 'NodeRebooted', 'LaunchFailed'];
+const failures: readonly ExitReason[] = ['GuestPanicked', 'Crashed', 'NodeRebooted', 'Fenced', 'LaunchFailed'];
 export const isFailure = (exit: ExitReason): boolean => failures.includes(exit);
 
 /** The exit of an instance from how its QEMU ended; `wished`: we were asked to stop it. */
@@ -22,6 +22,7 @@ const sentences: Record<ExitReason, string> = {
   Crashed: 'QEMU ended unexpectedly.',
   Stopped: 'It was stopped.',
   NodeRebooted: 'The box was rebooted while it ran.',
+  Fenced: 'Its box died and was shut out of the disks.',
   LaunchFailed: 'QEMU could not be started.',
   Removed: 'It was removed.',
 };

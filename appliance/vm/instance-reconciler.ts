@@ -15,6 +15,8 @@ import { exitSentence } from './instance-phase.ts';
 import { setEnded, setWaiting } from './instance-status.ts';
 import { memoryFree } from './memory.ts';
 import { instanceFinalizer, planInstance, type InstanceObservation, type InstanceStep } from './plan-instance.ts';
+import { forgetSpace } from './space-watch.ts';
+import type { Place } from './placement.ts';
 import { forgetSlots } from './slots.ts';
 import { resolveDisks } from './guest-devices.ts';
 import type { VmContext } from './context.ts';
@@ -30,6 +32,7 @@ export async function reconcileInstance(
   if (!vmId) {
     throw new CroftError('internal', `VirtualMachineInstance ${key.namespace}/${key.name} has no ${idLabel} label.`);
   }
+  if (!isOurs(context, instance, vmId)) return {};
   const observed = await observe(context, instance, vmId);
   const plan = planInstance(observed);
   // Ending a guest waits for nobody; starting one and changing its devices must not meet its disks being frozen.
@@ -39,17 +42,39 @@ export async function reconcileInstance(
   return { requeueAfter: again ?? plan.requeueAfter };
 }
 
+/**
+ * Where boxes share the store: an instance is its holder's; one that nobody holds is of the box that its place names, and
+ * of the leader's until there is a place. A guest of an older start is ended wherever it is found.
+ */
+function isOurs({ peers, placement, registry, nodeName }: VmContext, instance: VirtualMachineInstance, vmId: string): boolean {
+  if (!peers) return true;
+  const { status } = instance;
+  const guest = registry.get(vmId);
+  if (guest && guest.epoch < epochOf(instance)) return true;
+  if (status?.croft?.exit === 'Fenced') return peers.gate.open();
+  if (status?.nodeName !== undefined) return status.nodeName === nodeName;
+  const place = placement.placeOf(instance);
+  return place.state === 'here' || (place.state !== 'elsewhere' && peers.gate.open());
+}
+
 async function observe(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<InstanceObservation> {
   const guest = context.registry.get(vmId);
   const starting = !guest && !instance.metadata.deletionTimestamp && !instance.status?.croft?.exit;
+  const fenced = context.peers !== undefined && instance.status?.croft?.exit === 'Fenced';
+  // Its place went with its box; what is left of it is this box's to clear away.
+  const place: Place = fenced ? { state: 'here' } : context.placement.placeOf(instance);
   const disks = starting ? await resolveDisks(context.volumes, instance.metadata.namespace as string, instance.spec) : undefined;
   return {
     instance,
     guest: guest && { epoch: guest.epoch, state: await guest.state(), poweredDownAt: context.registry.poweredDownAt(vmId) },
     ended: context.registry.endOf(vmId, epochOf(instance)),
     disksPending: disks?.pending ?? [],
-    memoryFree: memoryFree(context.memory, context.instances(), instance.metadata.uid),
-    place: context.placement.placeOf(instance),
+    // Whether another box has room is the scheduler's to say.
+    memoryFree:
+      context.peers && place.state !== 'here'
+        ? Number.POSITIVE_INFINITY
+        : memoryFree(context.memory, context.instances(), instance.metadata.uid),
+    place,
     now: Date.now(),
   };
 }
@@ -157,6 +182,7 @@ async function cleanUp(context: VmContext, instance: VirtualMachineInstance, vmI
   await context.plugger.unplugAll(vmId);
   await context.hypervisor.forget(vmId);
   forgetSlots(context.journal, vmId);
+  forgetSpace(context.journal, vmId);
   context.registry.remove(vmId);
   // Last: whoever is placed here next finds the box free.
   await context.placement.release(instance);

@@ -1,7 +1,7 @@
 /** Writes an instance's status: phase with its transition time, conditions, addresses. Changes the draft it is given. */
 import { setCondition, type Condition } from '../resources/meta.ts';
 import type { ExitReason, VirtualMachineInstance } from '../resources/virtual-machine.ts';
-import type { GuestAgentInfo, GuestRunState } from './hypervisor.ts';
+import type { Guest, GuestAgentInfo, GuestRunState } from './hypervisor.ts';
 import { exitSentence, isFailure } from './instance-phase.ts';
 
 type Phase = NonNullable<NonNullable<VirtualMachineInstance['status']>['phase']>;
@@ -39,12 +39,19 @@ const stateSentences: Partial<Record<GuestRunState, string>> = {
 };
 
 /** The guest runs: phase, Ready, Paused and Responsive conditions from its state. */
-export function setRunning(draft: VirtualMachineInstance, state: GuestRunState, pid: number): void {
+export function setRunning(
+  draft: VirtualMachineInstance,
+  state: GuestRunState,
+  { pid, machine }: Pick<Guest, 'pid' | 'machine'>,
+  /** Why it stands still, where that is known better. */
+  hold?: string,
+): void {
   setPhase(draft, 'Running');
   const status = (draft.status ??= {});
   delete status.reason;
+  status.machine = { type: machine };
   status.croft = { ...status.croft, pid };
-  const sentence = stateSentences[state];
+  const sentence = (state === 'running' ? undefined : hold) ?? stateSentences[state];
   setInstanceCondition(draft, {
     type: 'Ready',
     status: state === 'running' ? 'True' : 'False',
@@ -55,7 +62,7 @@ export function setRunning(draft: VirtualMachineInstance, state: GuestRunState, 
     setInstanceCondition(draft, {
       type: 'Paused',
       status: 'True',
-      reason: state === 'paused' ? 'PausedByUser' : 'PausedIOError',
+      reason: state === 'io-error' ? 'PausedIOError' : hold === undefined ? 'PausedByUser' : 'PausedNoSpace',
       message: sentence,
     });
   } else dropCondition(draft, 'Paused');

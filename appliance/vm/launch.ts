@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
 import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
-import { guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
-import { cpusOf, epochOf, firmwareOf, memoryOf, wishedDisks, wishedNics } from './guest-shape.ts';
+import { emptyDrive, guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
+import { cpusOf, driveNames, emptyDrives, epochOf, firmwareOf, memoryOf, wishedNics } from './guest-shape.ts';
 import type { GuestSpec } from './hypervisor.ts';
 import { aboutOf } from './instance-identity.ts';
+import { isVersioned } from './instance-spec.ts';
 import { setPhase, setRunning } from './instance-status.ts';
 import { seedContent, writeSeed } from './seed.ts';
 import { slotsFor } from './slots.ts';
@@ -21,6 +22,17 @@ export type LaunchOutcome = { started: true } | { waiting: string } | { failed: 
 
 /** @throws what the store throws: such a launch is simply tried again. */
 export async function executeLaunch(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<LaunchOutcome> {
+  if (!context.peers) return launch(context, instance, vmId);
+  const entered = await settle(context.peers.guard.enter());
+  if ('error' in entered) return { waiting: messageOf(entered.error) };
+  try {
+    return await launch(context, instance, vmId);
+  } finally {
+    entered.value();
+  }
+}
+
+async function launch(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<LaunchOutcome> {
   const vm = await context.store.get(virtualMachine, instance.metadata.name, instance.metadata.namespace);
   // The VM controller is about to take the instance away; its disks are no longer its own.
   if (vm?.status?.restoreInProgress !== undefined) return { waiting: 'Its disks are being put back to a snapshot.' };
@@ -39,7 +51,7 @@ export async function executeLaunch(context: VmContext, instance: VirtualMachine
   const state = await guest.state();
   await editStatus(context.store, virtualMachineInstance, key, (draft) => {
     draft.status = { ...draft.status, croft: { ...draft.status?.croft, accelerator } };
-    setRunning(draft, state, guest.pid);
+    setRunning(draft, state, guest);
   });
   context.events.record({
     type: 'Normal',
@@ -81,19 +93,15 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
   const owner = context.ownerOf(vmId);
   const { ready, pending } = await resolveDisks(context.volumes, namespace, spec);
   if (pending.length > 0) throw new CroftError('unavailable', pending.join(' '));
-  const diskSlots = slotsFor(
-    context.journal,
-    vmId,
-    'disk',
-    wishedDisks(spec).map(({ volume }) => volume),
-  );
+  const diskSlots = slotsFor(context.journal, vmId, 'disk', driveNames(spec));
   const nicSlots = slotsFor(
     context.journal,
     vmId,
     'nic',
     wishedNics(spec).map(({ name }) => name),
   );
-  const disks = await Promise.all(ready.map((disk) => guestDisk(disk, diskSlots, owner)));
+  const filled = await Promise.all(ready.map((disk) => guestDisk(disk, diskSlots, owner)));
+  const disks = [...filled, ...emptyDrives(spec).map((drive) => emptyDrive(drive, diskSlots))];
   const nics = [];
   for (const nic of wishedNics(spec)) nics.push(await guestNic(context.plugger, { id: vmId, spec, owner }, nic, nicSlots));
   return {
@@ -104,7 +112,11 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
     memory: memoryOf(spec),
     firmware: firmwareOf(spec),
     smbiosUuid: spec.domain.firmware?.uuid,
-    machine: versionedMachine(spec.domain.machine?.type),
+    machine: isVersioned(spec.domain.machine?.type) ? spec.domain.machine.type : undefined,
+    hyperv: spec.domain.features?.hyperv,
+    hideKvm: spec.domain.features?.kvm?.hidden,
+    timezone: spec.domain.clock?.timezone,
+    secureBoot: spec.domain.firmware?.bootloader?.efi?.secureBoot,
     disks: withBootOrder(disks),
     nics,
     graphics: spec.domain.devices.autoattachGraphicsDevice !== false,
@@ -112,10 +124,6 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
     seedFile: await seed(context, instance, vmId, owner),
   };
 }
-
-/** `q35` means the newest; only a versioned type is passed on. */
-const versionedMachine = (type: string | undefined): string | undefined =>
-  type === undefined || type === 'q35' ? undefined : type;
 
 /** Without any wished order the first disk boots. */
 const withBootOrder = (disks: GuestSpec['disks']): GuestSpec['disks'] =>

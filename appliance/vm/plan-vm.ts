@@ -3,6 +3,7 @@
  * reads them (kubevirt pkg/virt-controller/watch/vm). One call decides everything from what is observed now,
  * so that a repeated, late or lost event changes nothing.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { setCondition } from '../resources/meta.ts';
 import type { DataVolume } from '../resources/data-volume.ts';
 import type {
@@ -12,7 +13,10 @@ import type {
   VirtualMachine,
   VirtualMachineInstance,
 } from '../resources/virtual-machine.ts';
+import type { CapturedTypes } from '../resources/instancetype.ts';
+import { fixedNames, liveDisks } from './fixed-disks.ts';
 import { epochOf } from './guest-shape.ts';
+import { instanceSpecOf, isVersioned } from './instance-spec.ts';
 import { runStrategyOf } from './lifecycle.ts';
 import { isFailure, isFinished } from './instance-phase.ts';
 
@@ -21,6 +25,8 @@ export type VmObservation = {
   instance: VirtualMachineInstance | undefined;
   /** By name; only those the VM's templates name. */
   dataVolumes: ReadonlyMap<string, DataVolume>;
+  /** Its instance type and preference, or why they cannot be used; absent: it names none. */
+  types?: { types: CapturedTypes } | { failure: string };
   now: Date;
 };
 
@@ -49,23 +55,26 @@ export function planVm(observed: VmObservation): VmPlan {
   const { vm, instance } = observed;
   const status = settleStatus(observed);
   if (vm.metadata.deletionTimestamp) return planRemoval(observed, status);
+  const failure = observed.types && 'failure' in observed.types ? observed.types.failure : undefined;
   const missing = (vm.spec.dataVolumeTemplates ?? []).filter((template) => !observed.dataVolumes.has(template.metadata.name));
   const steps: VmStep[] = missing.map((template) => ({ do: 'create-data-volume', name: template.metadata.name }));
   if (instance) {
     const wish = instanceWish(vm, instance, status);
     if (wish === 'delete' && !instance.metadata.deletionTimestamp) steps.push({ do: 'delete-instance' });
     if (wish === 'keep') {
-      const spec = liveChanges(vm, instance);
+      const spec = liveChanges(wishedSpec(vm, status), instance);
       if (spec) steps.push({ do: 'update-instance', spec });
     }
     return finish(observed, status, steps);
   }
-  if (!wantsStart(vm, status)) return finish(observed, status, steps);
+  if (failure !== undefined || !wantsStart(vm, status)) return finish(observed, status, steps);
   const waitMs = retryDelay(status, observed.now);
   if (waitMs > 0) return { ...finish(observed, status, steps), requeueAfter: waitMs };
   if (missing.length > 0 || notReady(observed).length > 0) return finish(observed, status, steps);
   const epoch = (status.croft?.epoch ?? 0) + 1;
-  const started = { ...status, croft: { epoch }, stateChangeRequests: markServed(status.stateChangeRequests, epoch) };
+  const { machine, types } = status.croft ?? {};
+  const kept = { ...(machine ? { machine } : {}), ...(types ? { types } : {}) };
+  const started = { ...status, croft: { ...kept, epoch }, stateChangeRequests: markServed(status.stateChangeRequests, epoch) };
   return finish(observed, started, [...steps, { do: 'create-instance', epoch }]);
 }
 
@@ -78,7 +87,7 @@ function planRemoval(observed: VmObservation, status: VmPlan['status']): VmPlan 
 }
 
 /** Folds the end of an instance and served requests into the status. */
-function settleStatus({ vm, instance, now }: VmObservation): VmPlan['status'] {
+function settleStatus({ vm, instance, types, now }: VmObservation): VmPlan['status'] {
   const status = { ...vm.status };
   const [request, ...rest] = status.stateChangeRequests ?? [];
   if (request?.action === 'Stop' && (!instance || (request.uid !== undefined && request.uid !== instance.metadata.uid))) {
@@ -88,6 +97,13 @@ function settleStatus({ vm, instance, now }: VmObservation): VmPlan['status'] {
   if (request?.action === 'Start' && instance && serves(instance, request)) {
     status.stateChangeRequests = rest.length > 0 ? rest : undefined;
   }
+  // A type that cannot be used any more changes nothing of what was captured.
+  if (types && 'types' in types && !same(types.types, status.croft?.types ?? {})) {
+    const { types: _before, ...croft } = status.croft ?? {};
+    status.croft = vm.spec.instancetype || vm.spec.preference ? { ...croft, types: types.types } : croft;
+  }
+  const machine = instance?.status?.machine?.type;
+  if (machine !== undefined && status.croft?.machine !== machine) status.croft = { ...status.croft, machine };
   const exit = instance && isFinished(instance) ? instance.status?.croft?.exit : undefined;
   if (exit && status.croft?.lastExit !== exit) {
     status.croft = { ...status.croft, lastExit: exit, lastExitMessage: readyMessage(instance) };
@@ -112,7 +128,8 @@ const serves = (instance: VirtualMachineInstance, request: Request): boolean =>
   !isFinished(instance) || request.data?.epoch === String(epochOf(instance));
 
 function countFailure(vm: VirtualMachine, instance: VirtualMachineInstance, exit: ExitReason, now: Date) {
-  if (!isFailure(exit)) return undefined;
+  // A box that died says nothing about the VM: it starts elsewhere at once.
+  if (!isFailure(exit) || exit === 'Fenced') return undefined;
   const ran = (now.getTime() - Date.parse(instance.metadata.creationTimestamp ?? now.toISOString())) / 1000;
   const failures = (ran >= healthyRunSeconds ? 0 : (vm.status?.startFailure?.consecutiveFailCount ?? 0)) + 1;
   return {
@@ -158,39 +175,60 @@ const notReady = ({ vm, dataVolumes }: VmObservation): DataVolume[] =>
     return found && found.status?.phase !== 'Succeeded' ? [found] : [];
   });
 
+/** What its instance would be if it were made now. */
+export const wishedSpec = (vm: VirtualMachine, status: VmPlan['status']): InstanceSpec =>
+  instanceSpecOf(vm, status.croft?.types, status.croft?.machine);
+
 /** The instance's spec with what may change while it runs (NICs, networks, disks); undefined when nothing differs. */
-function liveChanges(vm: VirtualMachine, instance: VirtualMachineInstance): InstanceSpec | undefined {
-  const wish = vm.spec.template.spec;
+function liveChanges(wish: InstanceSpec, instance: VirtualMachineInstance): InstanceSpec | undefined {
   const next = structuredClone(instance.spec);
   next.networks = wish.networks;
-  next.volumes = wish.volumes;
+  const { disks, volumes } = liveDisks(wish, instance.spec);
+  next.volumes = volumes;
   next.domain.devices.interfaces = wish.domain.devices.interfaces;
-  next.domain.devices.disks = wish.domain.devices.disks;
+  next.domain.devices.disks = disks;
   return same(next, instance.spec) ? undefined : next;
 }
 
 /** True when the template differs from the running instance in what only a restart applies. */
-function restartRequired(vm: VirtualMachine, instance: VirtualMachineInstance): boolean {
+function restartRequired(wish: InstanceSpec, instance: VirtualMachineInstance): boolean {
   const fixed = (spec: InstanceSpec) => {
     const { devices, ...domain } = spec.domain;
-    return { domain, hostname: spec.hostname, graphics: devices.autoattachGraphicsDevice };
+    // Pinned after the start that chose it: that is no change.
+    const machine = isVersioned(domain.machine?.type) ? domain.machine.type : instance.status?.machine?.type;
+    return {
+      ...domain,
+      fixedDisks: fixedNames(spec),
+      machine,
+      hostname: spec.hostname,
+      graphics: devices.autoattachGraphicsDevice,
+    };
   };
-  return !same(fixed(vm.spec.template.spec), fixed(instance.spec));
+  return !same(fixed(wish), fixed(instance.spec));
 }
 
-const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+/** As stored: a field that is undefined isn't there. */
+const same = (a: unknown, b: unknown): boolean => isDeepStrictEqual(plain(a), plain(b));
+const plain = (value: unknown): unknown => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)));
 
 function finish(observed: VmObservation, status: VmPlan['status'], steps: VmStep[]): VmPlan {
   const { vm, instance, now } = observed;
   const printable = printableStatus(observed, status, steps);
   const ready = printable === 'Running';
-  const restart = instance !== undefined && !isFinished(instance) && restartRequired(vm, instance);
+  const restart = instance !== undefined && !isFinished(instance) && restartRequired(wishedSpec(vm, status), instance);
   let conditions = setCondition(
     vm.status?.conditions,
     { type: 'Ready', status: ready ? 'True' : 'False', reason: printable, message: whyNot(observed, status, printable) },
     now,
   );
   conditions = conditions.filter((condition) => condition.type !== 'RestartRequired');
+  const failure = observed.types && 'failure' in observed.types ? observed.types.failure : undefined;
+  conditions = conditions.filter((condition) => condition.type !== 'Failure');
+  if (failure !== undefined) {
+    const before = (vm.status?.conditions ?? []).filter((condition) => condition.type === 'Failure');
+    const told = { type: 'Failure', status: 'True', reason: 'FailedInstancetype', message: failure } as const;
+    conditions = setCondition([...conditions, ...before], told, now);
+  }
   if (restart) {
     conditions = setCondition(
       [...conditions, ...(vm.status?.conditions ?? []).filter((condition) => condition.type === 'RestartRequired')],

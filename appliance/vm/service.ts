@@ -35,6 +35,9 @@ import { reconcileInstance } from './instance-reconciler.ts';
 import type { MemoryPolicy } from './memory.ts';
 import { soloPlacement, type Placement } from './placement.ts';
 import type { SlotJournal } from './slots.ts';
+import type { CopyClosed } from './moves/copy-closed.ts';
+import { startMoves, type MoveInformers } from './moves/service.ts';
+import { startSpaceWatch } from './space-watch.ts';
 import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
 import type { ResumableTasks } from './snapshots/track.ts';
 import { reconcileVm, type Retire } from './vm-reconciler.ts';
@@ -47,7 +50,8 @@ export type VmServiceOptions = {
     dataVolume: Informer<typeof dataVolume>;
     persistentVolumeClaim: Informer<typeof persistentVolumeClaim>;
     network: Informer<typeof network>;
-  } & SnapshotInformers;
+  } & SnapshotInformers &
+    MoveInformers;
   tasks: ResumableTasks;
   hypervisor: Hypervisor;
   volumes: VolumeResolver;
@@ -58,18 +62,23 @@ export type VmServiceOptions = {
   memory: MemoryPolicy;
   /** Default: this box, at once. */
   placement?: Placement;
+  peers?: VmContext['peers'];
   logger: Logger;
   nodeName: string;
   bootId: string;
   seedDirectory: string;
   ownerOf: VmContext['ownerOf'];
   retire: Retire;
+  /** Copies volumes that nobody has open; default: qemu-img. */
+  copyClosed?: CopyClosed;
 };
 
 export type VmService = {
   port: BoxPort;
   /** Ids of the guests that ran already when the service started. */
   adopted: string[];
+  /** What runs here, and a forced end of one. */
+  guests: { all(): { id: string; epoch: number }[]; end(id: string): Promise<void> };
   stop(): Promise<void>;
 };
 
@@ -87,13 +96,15 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     placement,
     registry,
     locks: createLocks(),
-    instances: () => informers.virtualMachineInstance.list(),
+    instances: () =>
+      informers.virtualMachineInstance.list().filter(({ status }) => !options.peers || status?.nodeName === options.nodeName),
   };
   const adopted = await registry.adopt();
 
   const vmController = startController({
     name: 'vm',
     logger,
+    gate: options.peers?.gate,
     watches: [
       watching(informers.virtualMachine),
       watching(informers.virtualMachineInstance),
@@ -120,6 +131,13 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   };
   registry.onChange(enqueueId);
   const snapshots = startSnapshots(context, informers, options.tasks, logger);
+  const moves = startMoves(context, informers, { logger, retire: options.retire, copyClosed: options.copyClosed });
+  const space = startSpaceWatch({
+    ...options,
+    registry,
+    instanceOf: (id) => informers.virtualMachineInstance.list().find(({ metadata }) => metadata.labels?.[idLabel] === id),
+    changed: enqueueId,
+  });
   placement.onChange((key) => instanceController.enqueue(key));
 
   const port = createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`));
@@ -128,9 +146,13 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   return {
     port,
     adopted,
+    guests: {
+      all: () => registry.all().map(({ id, epoch }) => ({ id, epoch })),
+      end: async (id) => registry.get(id)?.kill(),
+    },
     stop: async () => {
-      await sampler.stop();
-      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop()]);
+      await Promise.all([sampler.stop(), space.stop()]);
+      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop()]);
       await placement.stop();
       await options.hypervisor.close();
     },

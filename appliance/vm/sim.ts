@@ -5,6 +5,7 @@
  */
 import { Duplex } from 'node:stream';
 import { CroftError } from '../errors.ts';
+import { createSimBlocks, simQmp, topOf, type SimBlocks } from './sim-mirror.ts';
 import type {
   Adoption,
   Guest,
@@ -18,7 +19,16 @@ import type {
   Hypervisor,
 } from './hypervisor.ts';
 
-type SimGuest = { spec: GuestSpec; pid: number; state: GuestRunState; exit?: GuestExit; disks: Set<string>; nics: Set<string> };
+type SimGuest = {
+  spec: GuestSpec;
+  pid: number;
+  state: GuestRunState;
+  exit?: GuestExit;
+  disks: Set<string>;
+  media: Map<string, string>;
+  nics: Set<string>;
+  blocks: SimBlocks;
+};
 
 /** What would be the machine's processes. `faults` makes the next calls fail. */
 export type SimWorld = {
@@ -122,6 +132,7 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     id,
     epoch: record.spec.epoch,
     pid: record.pid,
+    machine: record.spec.machine ?? 'pc-q35-1.0',
     state: async () => (world.guests.get(id) === record ? record.state : 'unresponsive'),
     powerdown: async () => {
       there('powerdown');
@@ -136,12 +147,23 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
       world.guests.delete(id);
       tell(world, id, { type: 'exit', exit });
     },
-    qmp: async () => ({}) as never,
+    qmp: async (command: string, args = {}) => simQmp(there('qmp').blocks, [...record.disks], command, args) as never,
     disks: async () => [...there('query').disks],
-    topNodes: async () => new Map([...there('query').disks].map((name) => [name, `${name}-top`])),
+    topNodes: async () => new Map([...there('query').media].map(([name, top]) => [name, record.blocks.tops.get(name) ?? top])),
     nics: async () => [...there('query').nics],
-    attachDisk: async (disk: GuestDisk) => toggle((guest) => guest.disks, 'attach-disk', disk.name, true),
-    detachDisk: async (name) => toggle((guest) => guest.disks, 'detach-disk', name, false),
+    attachDisk: async (disk: GuestDisk) => {
+      toggle((guest) => guest.disks, 'attach-disk', disk.name, true);
+      if (disk.graph) record.media.set(disk.name, disk.graph.top);
+    },
+    detachDisk: async (name) => {
+      toggle((guest) => guest.disks, 'detach-disk', name, false);
+      record.media.delete(name);
+    },
+    changeMedium: async (name, graph) => {
+      const { media } = there('change-medium');
+      if (graph) media.set(name, graph.top);
+      else media.delete(name);
+    },
     attachNic: async (nic: GuestNic) => toggle((guest) => guest.nics, 'attach-nic', nic.name, true),
     detachNic: async (name) => toggle((guest) => guest.nics, 'detach-nic', name, false),
     setLink: async () => void there('set-link'),
@@ -175,7 +197,9 @@ export const createSimHypervisor = (world: SimWorld = createSimWorld()): Hypervi
       pid: world.nextPid++,
       state: spec.paused ? 'paused' : 'running',
       disks: new Set(spec.disks.map((disk) => disk.name)),
+      media: new Map(spec.disks.flatMap((disk): [string, string][] => (disk.graph ? [[disk.name, disk.graph.top]] : []))),
       nics: new Set(spec.nics.map((nic) => nic.name)),
+      blocks: createSimBlocks(),
     };
     world.guests.set(spec.id, record);
     return simGuest(world, spec.id, record);

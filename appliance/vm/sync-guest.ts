@@ -5,12 +5,21 @@ import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
 import { virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { editStatus } from '../store/edit.ts';
 import { growDisk } from './grow-disk.ts';
-import { guestDisk, guestNic, nicMacs, resolveDisks } from './guest-devices.ts';
-import { networkOf, wishedDisks, wishedNics } from './guest-shape.ts';
+import {
+  emptyDrive,
+  guestDisk,
+  guestNic,
+  mediumGraph,
+  mediumPrefix,
+  nicMacs,
+  resolveDisks,
+  type ReadyDisk,
+} from './guest-devices.ts';
+import { driveNames, emptyDrives, networkOf, wishedNics } from './guest-shape.ts';
 import type { Guest } from './hypervisor.ts';
 import { aboutOf } from './instance-identity.ts';
 import { setGuestFacts, setRunning } from './instance-status.ts';
-import { slotsFor } from './slots.ts';
+import { slotsFor, type Slots } from './slots.ts';
 import type { VmContext } from './context.ts';
 
 /** Until the guest has an address its agent is asked again, ms; leases come as events. */
@@ -30,7 +39,7 @@ export async function syncGuest(context: VmContext, instance: VirtualMachineInst
   const agent = state === 'running' ? await guest.agentInfo() : undefined;
   const macs = nicMacs(guest.id, instance.spec);
   const written = await editStatus(context.store, virtualMachineInstance, instance.metadata, (draft) => {
-    setRunning(draft, state, guest.pid);
+    setRunning(draft, state, guest, context.registry.holdOf(guest.id));
     setGuestFacts(draft, macs, (mac) => context.plugger.addressesOf(mac), agent);
   });
   const waiting = written?.status?.interfaces?.some((nic) => nic.ipAddress === undefined) ?? false;
@@ -71,14 +80,15 @@ async function bounceLink(guest: Guest, nic: string): Promise<void> {
 }
 
 async function syncDisks(context: VmContext, instance: VirtualMachineInstance, guest: Guest): Promise<void> {
-  const wished = wishedDisks(instance.spec);
+  const wished = driveNames(instance.spec);
   const present = await guest.disks();
-  const slots = slotsFor(context.journal, guest.id, 'disk', [...new Set([...wished.map(({ volume }) => volume), ...present])]);
-  for (const name of present.filter((candidate) => !wished.some((disk) => disk.volume === candidate))) {
+  const slots = slotsFor(context.journal, guest.id, 'disk', [...new Set([...wished, ...present])]);
+  for (const name of present.filter((candidate) => !wished.includes(candidate))) {
     await guest.detachDisk(name);
     report(context, instance, guest, 'DiskDetached', `Disk ${name} was detached.`);
   }
   const { ready } = await resolveDisks(context.volumes, instance.metadata.namespace as string, instance.spec);
+  await syncMedia(context, instance, guest, { ready, present, slots });
   for (const disk of ready.filter(({ wish, volume }) => present.includes(wish.volume) && volume.wished !== undefined)) {
     await growDisk(context, instance, guest, disk);
   }
@@ -94,6 +104,36 @@ async function syncDisks(context: VmContext, instance: VirtualMachineInstance, g
         about: aboutOf(instance, guest.id),
       });
       throw error;
+    }
+  }
+}
+
+type Present = { ready: readonly ReadyDisk[]; present: readonly string[]; slots: Slots };
+
+/** What is in the drives: the node in use says which volume it is. New drives are attached empty or filled. */
+async function syncMedia(
+  context: VmContext,
+  instance: VirtualMachineInstance,
+  guest: Guest,
+  { ready, present, slots }: Present,
+): Promise<void> {
+  const drives = ready.filter(({ wish }) => wish.disk.cdrom && present.includes(wish.volume));
+  const empty = emptyDrives(instance.spec);
+  if (drives.length + empty.length === 0) return;
+  const inside = await guest.topNodes();
+  for (const disk of drives) {
+    const { volume: name } = disk.wish;
+    if (inside.get(name)?.startsWith(mediumPrefix(slots[name] as number, disk.volume.volumeId))) continue;
+    await guest.changeMedium(name, await mediumGraph(disk, slots, context.ownerOf(guest.id)));
+    report(context, instance, guest, 'MediumInserted', `${disk.wish.claim} is in the drive ${name}.`);
+  }
+  for (const drive of empty) {
+    if (!present.includes(drive.name)) {
+      await guest.attachDisk(emptyDrive(drive, slots));
+      report(context, instance, guest, 'DiskAttached', `The drive ${drive.name} was attached.`);
+    } else if (inside.has(drive.name)) {
+      await guest.changeMedium(drive.name, undefined);
+      report(context, instance, guest, 'MediumEjected', `The drive ${drive.name} is empty.`);
     }
   }
 }

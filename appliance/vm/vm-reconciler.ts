@@ -1,13 +1,14 @@
 /** The VirtualMachine controller: observes, plans (plan-vm.ts), writes the status, then takes the steps. */
 import { isCroftError } from '../errors.ts';
-import { dataVolume } from '../resources/data-volume.ts';
+import { dataVolume, type DataVolumeSpec } from '../resources/data-volume.ts';
 import { idLabel, newId } from '../resources/identity.ts';
 import { ownerReferenceTo } from '../resources/meta.ts';
 import { virtualMachine, virtualMachineInstance, type VirtualMachine } from '../resources/virtual-machine.ts';
 import { editObject } from '../store/edit.ts';
 import type { ResourceStore } from '../store/store.ts';
 import { epochAnnotation } from './guest-shape.ts';
-import { planVm, type VmStep } from './plan-vm.ts';
+import { planVm, wishedSpec, type VmStep } from './plan-vm.ts';
+import { typesOf } from './types-of-vm.ts';
 
 /** Upstream's name for the same finalizer. */
 export const vmFinalizer = 'kubevirt.io/virtualMachineControllerFinalize';
@@ -27,6 +28,7 @@ export async function reconcileVm(store: ResourceStore, retire: Retire, key: Key
   const plan = planVm({
     vm,
     instance,
+    types: await typesOf(store, vm),
     dataVolumes: new Map(volumes.flatMap((volume) => (volume ? [[volume.metadata.name, volume]] : []))),
     now: new Date(),
   });
@@ -82,23 +84,36 @@ async function createDataVolume(store: ResourceStore, vm: VirtualMachine, key: K
         labels: { ...template.metadata.labels, 'kubevirt.io/created-by': vm.metadata.uid ?? '' },
         ownerReferences: [ownerReferenceTo(vm)],
       },
-      spec: template.spec,
+      spec: withStorageClass(template.spec, vm.status?.croft?.types?.preference?.spec.volumes?.preferredStorageClassName),
     }),
   );
 }
 
+/** Upstream's: the preferred class where the template names none. */
+function withStorageClass(spec: DataVolumeSpec, preferred: string | undefined): DataVolumeSpec {
+  if (preferred === undefined) return spec;
+  if (spec.storage) return { ...spec, storage: { storageClassName: preferred, ...spec.storage } };
+  return spec.pvc ? { ...spec, pvc: { storageClassName: preferred, ...spec.pvc } } : spec;
+}
+
 async function createInstance(store: ResourceStore, vm: VirtualMachine, key: Key, epoch: number): Promise<void> {
   const template = vm.spec.template;
+  const types = vm.status?.croft?.types;
   await unlessThere(
     store.create(virtualMachineInstance, {
       metadata: {
         name: key.name,
         namespace: key.namespace,
         labels: { ...template.metadata?.labels, [idLabel]: vm.metadata.labels?.[idLabel] as string },
-        annotations: { ...template.metadata?.annotations, [epochAnnotation]: String(epoch) },
+        annotations: {
+          ...types?.instancetype?.spec.annotations,
+          ...types?.preference?.spec.annotations,
+          ...template.metadata?.annotations,
+          [epochAnnotation]: String(epoch),
+        },
         ownerReferences: [ownerReferenceTo(vm)],
       },
-      spec: structuredClone(template.spec),
+      spec: wishedSpec(vm, vm.status ?? {}),
     }),
   );
 }

@@ -64,8 +64,6 @@ export const imagePackages = (variant: Variant): string[] => Object.keys({ ...ba
 export const npmPackages: Record<Variant, string[]> = {
   mini: ['execa', 'typebox', 'yaml'],
   full: [
-    '@fastify/cookie',
-    '@fastify/helmet',
     '@fastify/rate-limit',
     '@fastify/websocket',
     '@node-rs/argon2',

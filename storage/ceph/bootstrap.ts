@@ -54,22 +54,36 @@ export type FoundingWish = {
   box: string;
   address: string /** Default: the first free one from 3300. */;
   port?: number | undefined;
+  /** Other boxes are to join. */
+  shared?: boolean;
 };
 
-/** Makes the cluster unless it is there; writes ceph.conf anew. @throws CroftError `missing-component`, `command-failed`, `in-use` */
-export async function found(paths: CephPaths, owner: Owner | undefined, wish: FoundingWish): Promise<ClusterRecord> {
-  await mkdir(paths.root, { recursive: true });
+/** The directories of a cluster on this box. Idempotent. */
+export async function makeTree(paths: CephPaths, owner: Owner | undefined): Promise<void> {
   for (const path of [paths.root, paths.guests, paths.daemons]) {
     await mkdir(path, { recursive: true });
     // Guests' uids pass through to their own directory.
     await chmod(path, 0o711);
   }
   for (const path of [paths.keyrings, paths.osds, paths.mgr]) await makeOwned(path, owner);
+}
+
+/** Makes the cluster unless it is there; writes ceph.conf anew. @throws CroftError `missing-component`, `command-failed`, `in-use` */
+export async function found(paths: CephPaths, owner: Owner | undefined, wish: FoundingWish): Promise<ClusterRecord> {
+  await makeTree(paths, owner);
   let record = await readClusterRecord(paths.record);
   if (!record) {
     const { box, address } = wish;
     const port = wish.port ?? (await freePort(address));
-    record = { fsid: randomUUID(), box, address, port, founded: false, osds: [] };
+    record = {
+      fsid: randomUUID(),
+      box,
+      address,
+      port,
+      founded: false,
+      osds: [],
+      ...(wish.shared ? { mons: [{ box, address, port }] } : {}),
+    };
     await writeClusterRecord(paths.record, record);
   }
   await writeDaemonConf(paths, record);
@@ -82,7 +96,7 @@ export async function found(paths: CephPaths, owner: Owner | undefined, wish: Fo
 
 export async function writeDaemonConf(paths: CephPaths, record: ClusterRecord, disks = record.osds.length): Promise<void> {
   const memory = osdMemory(totalmem(), disks);
-  const text = daemonConf({ ...record, failureDomain: 'osd', osdMemory: memory }, paths);
+  const text = daemonConf({ ...record, failureDomain: record.mons ? 'host' : 'osd', osdMemory: memory }, paths);
   if (text === (await readFile(paths.conf, 'utf8').catch(() => ''))) return;
   // Holds no secret; the daemons' account reads it.
   await writeFileAtomic(paths.conf, text, 0o644);

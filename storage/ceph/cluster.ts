@@ -21,9 +21,10 @@ import { cephOwner, found, writeDaemonConf, type Owner } from './bootstrap.ts';
 import { cephPaths, type CephPaths } from './conf.ts';
 import { createDaemons, type CephDaemons } from './daemons.ts';
 import { inspectDisk } from './disks.ts';
-import { allServed, describeHealth } from './health.ts';
+import { allServed, describeHealth, type OsdLine } from './health.ts';
 import { ensurePool, grantGuest, lookAt, osdsOf, quietMgr, type GuestAccess } from './pools.ts';
 import { giveDisk, makeOsd, purge, type OsdContext } from './osd.ts';
+import { foundOrJoin, hasMgr, type CephPeers } from './peers.ts';
 import { readClusterRecord, writeClusterRecord, type ClusterRecord, type OsdRecord } from './record.ts';
 
 export type CephOptions = {
@@ -38,6 +39,8 @@ export type CephOptions = {
   address?: string;
   /** The mon's port; default: the first free one from 3300. */
   port?: number;
+  /** The other boxes, where there are to be any: `box` and `address` are then theirs to know. */
+  peers?: CephPeers | undefined;
 };
 
 type Parts = { owner: Owner | undefined; bridge: CephBridge; daemons: CephDaemons };
@@ -55,6 +58,8 @@ export class CephCluster {
   #parts: Promise<Parts> | undefined;
   #record: ClusterRecord | undefined;
   #wished: DiskWish[] = [];
+  /** Those of all boxes. */
+  #everywhere: readonly DiskWish[] = [];
   readonly #failing = new Set<string>();
   readonly #refused = new Map<string, DiskState>();
   #downSince = new Map<string, number>();
@@ -78,6 +83,7 @@ export class CephCluster {
    * @throws as `ensure`
    */
   async open(disks: readonly DiskWish[], replicas: number): Promise<void> {
+    if (this.#options.peers) return this.ensure(disks);
     const ready = (await readClusterRecord(this.paths.record))?.osds.filter(({ state }) => state === 'ready') ?? [];
     await this.ensure(this.#wished.length === 0 && ready.length >= replicas ? [] : disks);
   }
@@ -86,11 +92,15 @@ export class CephCluster {
    * Brings the cluster up with these disks; none: with those it has. Resolves when pools can be made.
    * @throws CroftError what a disk is refused for; `missing-component`, `unavailable`, `command-failed`
    */
-  ensure(disks: readonly DiskWish[]): Promise<void> {
+  ensure(everywhere: readonly DiskWish[]): Promise<void> {
     return this.#locks.with(['cluster'], async () => {
       const parts = await this.#tools();
+      const { peers } = this.#options;
+      if (peers) refuseHomeless(everywhere);
+      this.#everywhere = everywhere;
+      const disks = peers ? everywhere.filter(({ node }) => node === peers.box) : everywhere;
       this.#record = await readClusterRecord(this.paths.record);
-      if (!this.#record && disks.length === 0) {
+      if (!peers && !this.#record && disks.length === 0) {
         throw new CroftError(
           'invalid-input',
           'spec.disks: this box has no storage cluster yet; name the disks it is to be made of.',
@@ -102,7 +112,9 @@ export class CephCluster {
       if (disks.length > 0) this.#wished = [...disks];
       else if (this.#wished.length === 0) this.#wished = readyOnes(this.#record).map(({ uuid, path }) => ({ id: uuid, path }));
       const { box = boxName(), address = '127.0.0.1', port } = this.#options;
-      this.#record = await found(this.paths, parts.owner, { box, address, port });
+      this.#record = peers
+        ? await foundOrJoin({ ...parts, paths: this.paths, peers, disks: everywhere }, this.#record, port)
+        : await found(this.paths, parts.owner, { box, address, port });
       const started = await this.#startDaemons(parts, this.#record);
       for (const wish of this.#missing(this.#wished)) {
         if (this.#taken(wish)) continue;
@@ -116,7 +128,10 @@ export class CephCluster {
 
   /** Makes the pool unless it is there. @throws CroftError `invalid-input` with too few disks */
   async ensurePool(name: string, replicas: number): Promise<void> {
-    await ensurePool((await this.#tools()).bridge, { name, replicas, disks: this.#wished.length });
+    const shared = this.#options.peers !== undefined;
+    const disks = shared ? this.#everywhere : this.#wished;
+    const boxes = shared ? new Set(disks.map(({ node }) => node)).size : undefined;
+    await ensurePool((await this.#tools()).bridge, { name, replicas, disks: disks.length, boxes });
   }
 
   /** What a QEMU of `owner` needs to open disks of the pool. */
@@ -128,10 +143,13 @@ export class CephCluster {
   async health(replicas: number): Promise<PoolHealth> {
     const record = this.#record;
     if (!record) return { state: 'unknown', message: 'There is no storage cluster yet.', survives: 0, disks: [] };
+    const { peers } = this.#options;
     try {
       const { bridge } = await this.#tools();
       const { status, osds, stale } = await lookAt(bridge);
-      const health = describeHealth({ status, osds, stale, records: record.osds, wished: this.#wishedIds(), replicas });
+      const records = peers ? this.#everywhere.map((wish) => recordOf(wish, osds)) : record.osds;
+      const wished = peers ? new Set(records.map(({ uuid }) => uuid)) : this.#wishedIds();
+      const health = describeHealth({ status, osds, stale, records, wished, replicas });
       return { ...health, disks: [...health.disks, ...this.#refused.values()] };
     } catch (error) {
       if (!isCroftError(error)) throw error;
@@ -216,9 +234,10 @@ export class CephCluster {
 
   /** @returns uuids of the OSDs that were not running before */
   async #startDaemons({ daemons, bridge, owner }: Parts, record: ClusterRecord): Promise<string[]> {
-    await daemons.startMon(record.box, record.address, record.port);
+    if (record.mon !== false) await daemons.startMon(record.box, record.address, record.port);
     await quietMgr(bridge);
-    await daemons.startMgr(record.box);
+    // A witness has no manager: it is to stay small.
+    if (await hasMgr(this.paths, record.box)) await daemons.startMgr(record.box);
     const started: string[] = [];
     for (const osd of record.osds) if (await this.#startOsd({ daemons, owner }, osd)) started.push(osd.uuid);
     return started;
@@ -337,6 +356,18 @@ export class CephCluster {
 
 const readyOnes = (record: ClusterRecord | undefined): OsdRecord[] => record?.osds.filter(({ state }) => state === 'ready') ?? [];
 
+/** A disk of any box as the cluster's own map has it. */
+const recordOf = ({ id, path, size = 0 }: DiskWish, osds: readonly OsdLine[]): OsdRecord => {
+  const number = osds.find(({ uuid }) => uuid === id)?.osd;
+  return {
+    uuid: id,
+    path,
+    size,
+    state: number === undefined ? 'preparing' : 'ready',
+    ...(number === undefined ? {} : { number }),
+  };
+};
+
 /** The host name as a name of Ceph's: letters, digits, dashes. */
 const boxName = (): string =>
   hostname()
@@ -344,8 +375,13 @@ const boxName = (): string =>
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-|-$/g, '') || 'box';
 
+function refuseHomeless(disks: readonly DiskWish[]): void {
+  const without = disks.find(({ node }) => node === undefined);
+  if (without) throw new CroftError('invalid-input', `disks: say which box ${without.path} is in (node).`);
+}
+
 function refuseTwice(disks: readonly DiskWish[]): void {
-  const paths = disks.map(({ path }) => path);
+  const paths = disks.map(({ path, node = '' }) => (node ? `${node}:${path}` : path));
   const twice = paths.find((path, index) => paths.indexOf(path) !== index);
   if (twice !== undefined) throw new CroftError('invalid-input', `disks: ${twice} is named twice.`);
 }

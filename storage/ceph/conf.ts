@@ -33,6 +33,9 @@ export const cephPaths = (root: string, run = `${root}/daemons`): CephPaths => (
   record: `${root}/cluster.json`,
 });
 
+/** A monitor's place. */
+export type MonPlace = { box: string; address: string; port: number };
+
 export type CephSettings = {
   fsid: string;
   /** Name of this box in the cluster: of its mon, its mgr and its CRUSH host. */
@@ -43,6 +46,8 @@ export type CephSettings = {
   port: number;
   /** `host` once there are several boxes: then one box may not vouch for itself. */
   failureDomain: 'osd' | 'host';
+  /** All monitors; default this box's. */
+  mons?: readonly MonPlace[] | undefined;
   /** What an OSD may use, bytes. */
   osdMemory: number;
 };
@@ -72,14 +77,14 @@ function memoryLines(memory: number): string[] {
  * other Ceph of the machine.
  */
 export function daemonConf(settings: CephSettings, paths: CephPaths): string {
-  const { fsid, box, address, port, failureDomain } = settings;
+  const { fsid, box, address, failureDomain, mons } = settings;
   const alone = failureDomain === 'osd';
   return `${[
     '# Written by Croft; changes are overwritten.',
     '[global]',
     `fsid = ${fsid}`,
-    `mon host = [v2:${address}:${port}/0]`,
-    `mon initial members = ${box}`,
+    `mon host = ${monHosts(settings)}`,
+    `mon initial members = ${mons?.[0]?.box ?? box}`,
     'auth cluster required = cephx',
     'auth service required = cephx',
     'auth client required = cephx',
@@ -103,7 +108,8 @@ export function daemonConf(settings: CephSettings, paths: CephPaths): string {
     'osd heartbeat interval = 2',
     'osd heartbeat grace = 6',
     'mon osd adjust heartbeat grace = false',
-    `mon osd min down reporters = ${alone ? 1 : 2}`,
+    // Two boxes with disks: the other one alone can tell.
+    'mon osd min down reporters = 1',
     `mon osd reporter subtree level = ${failureDomain}`,
     'osd fast shutdown notify mon = true',
     '# A client that is gone holds its disk this many seconds longer.',
@@ -114,6 +120,10 @@ export function daemonConf(settings: CephSettings, paths: CephPaths): string {
     '[mon]',
     `mon data = ${paths.mon}`,
     'auth allow insecure global id reclaim = false',
+    '# Another box takes over within seconds of one that died.',
+    'mon election timeout = 3',
+    'mon lease = 3',
+    'mon mgr beacon grace = 12',
     'mon max pg per osd = 500',
     'mon data avail warn = 5',
     'mon data avail crit = 1',
@@ -129,12 +139,12 @@ export function daemonConf(settings: CephSettings, paths: CephPaths): string {
 }
 
 /** ceph.conf for a QEMU: where the monitors are and which key to use, nothing else. */
-export function guestConf(settings: Pick<CephSettings, 'fsid' | 'address' | 'port'>, keyring: string): string {
+export function guestConf(settings: Pick<CephSettings, 'fsid' | 'box' | 'address' | 'port' | 'mons'>, keyring: string): string {
   return `${[
     '# Written by Croft; changes are overwritten.',
     '[global]',
     `fsid = ${settings.fsid}`,
-    `mon host = [v2:${settings.address}:${settings.port}/0]`,
+    `mon host = ${monHosts(settings)}`,
     `keyring = ${keyring}`,
     'ms client mode = secure',
     'ms mon client mode = secure',
@@ -143,6 +153,9 @@ export function guestConf(settings: Pick<CephSettings, 'fsid' | 'address' | 'por
     'err to stderr = true',
   ].join('\n')}\n`;
 }
+
+const monHosts = ({ mons, box, address, port }: Pick<CephSettings, 'mons' | 'box' | 'address' | 'port'>): string =>
+  (mons && mons.length > 0 ? mons : [{ box, address, port }]).map((mon) => `[v2:${mon.address}:${mon.port}/0]`).join(',');
 
 /** A new cephx key: type 1 (AES), creation time, length, 16 random bytes, as CryptoKey::encode of Ceph writes it. */
 export function newKey(now = Date.now()): string {

@@ -9,8 +9,8 @@ import { guestConf, keyringText, placementGroups } from './conf.ts';
 import { isStale, type CephStatus, type GroupLine, type OsdLine } from './health.ts';
 import type { ClusterRecord } from './record.ts';
 
-/** CRUSH rule of all pools: every copy on another disk. */
-const rule = 'croft-disks';
+/** CRUSH rules: every copy on another disk, on another box. */
+const rules = { osd: 'croft-disks', host: 'croft-boxes' } as const;
 
 const measureTimeout = 20_000;
 
@@ -18,13 +18,19 @@ const measureTimeout = 20_000;
 export type DiskFree = { pools: { name: string; stats: { stored: number; max_avail: number } }[] };
 
 /** A pool of `ceph osd pool ls detail --format json`. */
-type PoolLine = { pool_name: string; size: number; min_size: number; application_metadata?: Record<string, unknown> };
+type PoolLine = {
+  pool_name: string;
+  size: number;
+  min_size: number;
+  crush_rule: number;
+  application_metadata?: Record<string, unknown>;
+};
 
-/** `disks`: how many the cluster is to have. */
-export type PoolWish = { name: string; replicas: number; disks: number };
+/** `disks`: how many the cluster is to have; `boxes`: in how many boxes, undefined on a box alone. */
+export type PoolWish = { name: string; replicas: number; disks: number; boxes?: number | undefined };
 
 /** Makes the pool unless it is there. @throws CroftError `invalid-input` with too few disks */
-export async function ensurePool(bridge: CephBridge, { name, replicas, disks }: PoolWish): Promise<void> {
+export async function ensurePool(bridge: CephBridge, { name, replicas, disks, boxes }: PoolWish): Promise<void> {
   if (disks < replicas) {
     throw new CroftError(
       'invalid-input',
@@ -36,8 +42,11 @@ export async function ensurePool(bridge: CephBridge, { name, replicas, disks }: 
       (pool) => pool.pool_name === name,
     );
   let present = await find();
+  const domain = boxes !== undefined && boxes >= replicas ? 'host' : 'osd';
+  const rule = rules[domain];
+  const fresh = !present;
+  await bridge.command({ prefix: 'osd crush rule create-replicated', name: rule, root: 'default', type: domain });
   if (!present) {
-    await bridge.command({ prefix: 'osd crush rule create-replicated', name: rule, root: 'default', type: 'osd' });
     const groups = placementGroups(disks, replicas);
     const wish = {
       pool: name,
@@ -50,15 +59,37 @@ export async function ensurePool(bridge: CephBridge, { name, replicas, disks }: 
     };
     await bridge.command({ prefix: 'osd pool create', ...wish });
     present = await find();
-    await untilMeasured(bridge, name);
+    // Copies on other boxes come when those have joined.
+    if (boxes === undefined) await untilMeasured(bridge, name);
   }
-  // On one box no second one can diverge: the last copy is enough to go on.
-  const least = Math.max(1, replicas - 1);
+  // On one box no second one can diverge: the last copy is enough to go on. Between boxes it is only after a fence
+  // (fence.ts): a pool that is there keeps what it has.
+  const alone = Math.max(1, replicas - 1);
+  const apart = fresh ? Math.min(2, replicas) : (present?.min_size ?? replicas);
+  const least = domain === 'osd' ? alone : apart;
   const set = (key: string, val: number) => bridge.command({ prefix: 'osd pool set', pool: name, var: key, val: String(val) });
   if (present?.size !== replicas) await set('size', replicas);
   if (present?.min_size !== least) await set('min_size', least);
+  await moveTo(bridge, name, present?.crush_rule, rule, boxes);
   if (!present?.application_metadata?.rbd)
     await bridge.command({ prefix: 'osd pool application enable', pool: name, app: 'rbd' });
+}
+
+/** When the boxes have become enough, every copy goes to another box: Ceph moves the data by itself. */
+async function moveTo(
+  bridge: CephBridge,
+  pool: string,
+  present: number | undefined,
+  rule: string,
+  boxes: number | undefined,
+): Promise<void> {
+  if (boxes === undefined) return;
+  const { rule_id: wished } = await bridge.command<{ rule_id: number }>({
+    prefix: 'osd crush rule dump',
+    name: rule,
+    format: 'json',
+  });
+  if (wished !== present) await bridge.command({ prefix: 'osd pool set', pool, var: 'crush_rule', val: rule });
 }
 
 /** Figures of a new pool come with the mgr's next turn; until then it would look full. */

@@ -29,6 +29,10 @@ export const ClusterRecord = Type.Object({
   /** True once the mon's data directory is made for good. */
   founded: Type.Boolean(),
   osds: Type.Array(OsdRecord),
+  /** In a cluster of boxes: all monitors known here. */
+  mons: Type.Optional(Type.Array(Type.Object({ box: Type.String(), address: Type.String(), port: Type.Integer() }))),
+  /** False on a box that has no monitor of its own. */
+  mon: Type.Optional(Type.Boolean()),
   /** OSDs that were taken out: what is left of them on a disk may be overwritten. */
   retired: Type.Optional(Type.Array(Type.String())),
 });

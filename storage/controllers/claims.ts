@@ -6,7 +6,12 @@ import { CroftError, isCroftError } from '../../appliance/errors.ts';
 import { startController, watching, type Controller } from '../../appliance/reconcile/controller.ts';
 import { fromKey } from '../../appliance/reconcile/informer.ts';
 import { image } from '../../appliance/resources/croft-kinds.ts';
-import { persistentVolumeClaim, poolOf, type PersistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
+import {
+  moveAnnotation,
+  persistentVolumeClaim,
+  poolOfClaim,
+  type PersistentVolumeClaim,
+} from '../../appliance/resources/data-volume.ts';
 import { idLabel, newId } from '../../appliance/resources/identity.ts';
 import { setCondition } from '../../appliance/resources/meta.ts';
 import { formatBytes, parseBytes } from '../../appliance/resources/quantity.ts';
@@ -42,8 +47,10 @@ export function startClaimController(context: StorageContext): Controller {
     });
 
   async function remove(claim: PersistentVolumeClaim): Promise<void> {
+    // The move sees the deletion, takes its copy back and lets go.
+    if (isMoving(claim)) throw new CroftError('in-use', 'It is being moved to another pool; that is undone first.');
     const id = idOf(claim);
-    if (id) await poolForRemoval(context, poolOf(claim.spec.storageClassName))?.delete(id);
+    if (id) await poolForRemoval(context, poolOfClaim(claim))?.delete(id);
     await editObject(store, persistentVolumeClaim, claim.metadata, (draft) => removeFinalizer(draft, claimFinalizer));
   }
 
@@ -76,22 +83,23 @@ export function startClaimController(context: StorageContext): Controller {
   }
 
   async function provision(claim: PersistentVolumeClaim, id: string): Promise<void> {
-    const driver = pools.get(poolOf(claim.spec.storageClassName));
+    const driver = pools.get(poolOfClaim(claim));
     const wished = wishedSize(claim);
     const present = await driver.get(id);
     // A new empty disk in the place of a vanished one would hide the loss from everybody.
     if (!present && claim.status?.phase && claim.status.phase !== 'Pending') {
-      await reportLost(claim, `Volume ${id} is not in pool ${poolOf(claim.spec.storageClassName)} any more.`);
+      await reportLost(claim, `Volume ${id} is not in pool ${poolOfClaim(claim)} any more.`);
       return;
     }
     const volume = present ?? (await driver.create({ id, size: wished, source: await sourceOf(claim) }));
-    const size = wished > volume.size ? await growClosed(driver, id, wished, volume.size) : volume.size;
+    const size = wished > volume.size && !isMoving(claim) ? await growClosed(driver, id, wished, volume.size) : volume.size;
     await report(claim, size, 'Bound', size < wished ? 'The disk grows when its VM lets go of it or is asked to grow it.' : '');
   }
 
   return startController({
     name: 'claims',
     logger,
+    gate: context.gate,
     watches: [watching(informers.persistentVolumeClaim)],
     async reconcile(key) {
       const { name, namespace } = fromKey(key);
@@ -128,6 +136,8 @@ export function startClaimController(context: StorageContext): Controller {
     },
   });
 }
+
+const isMoving = ({ metadata }: PersistentVolumeClaim): boolean => metadata.annotations?.[moveAnnotation] !== undefined;
 
 /** Bytes a claim asks for, in whole sectors. @throws CroftError `invalid-input` */
 export const wishedSize = ({ spec }: PersistentVolumeClaim): number =>

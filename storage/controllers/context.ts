@@ -2,6 +2,7 @@
 import { CroftError } from '../../appliance/errors.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
 import type { Events } from '../../appliance/reconcile/events.ts';
+import type { Gate } from '../../appliance/reconcile/controller.ts';
 import type { Informer } from '../../appliance/reconcile/informer.ts';
 import type { Tasks } from '../../appliance/reconcile/tasks.ts';
 import type { image, storagePool } from '../../appliance/resources/croft-kinds.ts';
@@ -10,6 +11,7 @@ import { idLabel } from '../../appliance/resources/identity.ts';
 import type { Condition, Resource } from '../../appliance/resources/meta.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
 import type { VolumeDriver } from '../driver.ts';
+import type { Uploads } from '../images/uploads.ts';
 import type { Pools } from '../pools.ts';
 
 export type StorageInformers = {
@@ -28,12 +30,18 @@ export type StorageContext = {
   logger: Logger;
   /** Scratch space of images that are being made, one directory for each by its id. */
   imageWork: string;
+  /** Bytes that people send; in the same directories. */
+  uploads: Uploads;
   /** Downloads and unpacked packages that can be fetched again. */
   cache: string;
   /** Bytes an image may have, fetched or unpacked. */
   maxImageSize: number;
+  /** Tests: stands in for the publishers of the catalogue. */
+  catalogueMirror?: string | undefined;
   /** Lets images be fetched from loopback and the box's own addresses: for tests. */
   allowOwnAddresses: boolean;
+  /** Where several boxes share a store: open on the one that makes and removes volumes. */
+  gate?: Gate | undefined;
 };
 
 export const idOf = (object: Resource): string | undefined => object.metadata.labels?.[idLabel];

@@ -6,11 +6,12 @@
 import { CroftError, isCroftError } from '../../appliance/errors.ts';
 import { startController, watching, type Controller } from '../../appliance/reconcile/controller.ts';
 import { fromKey, keyOf } from '../../appliance/reconcile/informer.ts';
-import { image } from '../../appliance/resources/croft-kinds.ts';
+import { image, singleUseAnnotation } from '../../appliance/resources/croft-kinds.ts';
 import {
   dataVolume,
   persistentVolumeClaim,
   poolOf,
+  poolOfClaim,
   storageClassOf,
   type DataVolume,
   type PersistentVolumeClaim,
@@ -41,6 +42,7 @@ export function startDataVolumeController(context: StorageContext): Controller {
   return startController({
     name: 'data-volumes',
     logger,
+    gate: context.gate,
     watches: [
       watching(informers.dataVolume),
       watching(informers.persistentVolumeClaim),
@@ -115,7 +117,7 @@ async function settle({ store, informers }: StorageContext, object: DataVolume):
     if (source.status?.phase !== 'Bound') return { wait: `It waits for disk ${namespace}/${name}, which is not ready.` };
     const sourceSize = parseBytes(source.status.capacity?.storage ?? 0, 'status.capacity.storage');
     assertLargeEnough(size, sourceSize, `disk ${name}`);
-    const pool = poolOf(source.spec.storageClassName);
+    const pool = poolOfClaim(source);
     if (className !== undefined && poolOf(className) !== pool) {
       throw new CroftError(
         'invalid-input',
@@ -206,11 +208,21 @@ async function follow(context: StorageContext, object: DataVolume, claim: Persis
   const owned = claim.metadata.ownerReferences?.some((owner) => owner.uid === object.metadata.uid);
   if (!owned)
     return report(context, object, 'Failed', `A claim ${claim.metadata.name} exists already and is not of this DataVolume.`);
-  if (claim.status?.phase === 'Bound') return report(context, object, 'Succeeded', '');
+  if (claim.status?.phase === 'Bound') {
+    // Before the end is told: told, this is not looked at again.
+    await useUp(context, object);
+    return report(context, object, 'Succeeded', '');
+  }
   const message = conditionOf(claim.status?.conditions, 'Bound')?.message ?? 'The disk is being made.';
   const { source, sourceRef } = object.spec;
   const phase = source?.pvc || source?.snapshot || sourceRef ? 'CloneInProgress' : 'ImportInProgress';
   return report(context, object, phase, message);
+}
+
+/** Deletes the image a disk was made of, where it was for this disk only. Its bytes stay as long as the disk lies on them. */
+async function useUp({ store }: StorageContext, { spec }: DataVolume): Promise<void> {
+  const source = spec.sourceRef && (await store.get(image, spec.sourceRef.name));
+  if (source?.metadata.annotations?.[singleUseAnnotation] === 'true') await store.delete(image, source.metadata.name);
 }
 
 async function report({ store, events }: StorageContext, object: DataVolume, phase: string, message: string): Promise<void> {

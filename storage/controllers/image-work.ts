@@ -7,6 +7,8 @@ import { run } from '../../appliance/host/exec.ts';
 import { CroftError } from '../../appliance/errors.ts';
 import type { Image } from '../../appliance/resources/croft-kinds.ts';
 import type { VolumeDriver } from '../driver.ts';
+import { resolveCatalogue } from '../images/catalogue.ts';
+import { buildDebian } from '../images/debian/build.ts';
 import { convertImage } from '../images/convert.ts';
 import { fetchFile } from '../images/fetch.ts';
 import { buildTiny } from '../images/tiny/build.ts';
@@ -16,7 +18,15 @@ export type Phase = 'Fetching' | 'Building' | 'Converting';
 /** `fraction` 0 to 1 of the phase. */
 export type Report = (phase: Phase, fraction: number, step?: string) => void;
 
-type Job = { image: Image; id: string; driver: VolumeDriver; report: Report; signal: AbortSignal };
+type Job = {
+  image: Image;
+  id: string;
+  driver: VolumeDriver;
+  report: Report;
+  /** Told before the first byte of a catalogue's image is fetched. */
+  onOrigin: (origin: { url: string; checksum: string }) => Promise<unknown>;
+  signal: AbortSignal;
+};
 
 /** @throws CroftError as its parts do; `invalid-input` when the source names nothing that can be made */
 export async function makeImage(context: StorageContext, job: Job): Promise<{ size: number; used: number }> {
@@ -33,7 +43,7 @@ export async function makeImage(context: StorageContext, job: Job): Promise<{ si
 
 async function flatFile(context: StorageContext, job: Job, workDir: string): Promise<string> {
   const { image, report, signal } = job;
-  const { build, url, file } = image.spec.source;
+  const { build, catalogue, file } = image.spec.source;
   const input = join(workDir, 'input');
   if (build === 'tiny') {
     const output = join(workDir, 'tiny.qcow2');
@@ -41,13 +51,20 @@ async function flatFile(context: StorageContext, job: Job, workDir: string): Pro
     await buildTiny({ workDir: join(workDir, 'tiny'), cacheDir: join(context.cache, 'tiny'), output, run, progress, signal });
     return output;
   }
-  if (build !== undefined)
-    throw new CroftError('invalid-input', `spec.source.build: ${build} cannot be built yet; there is tiny.`);
-  if (url !== undefined) {
+  if (build === 'debian') {
+    const output = join(workDir, 'debian.qcow2');
+    const progress = (fraction: number, step: string): void => report('Building', fraction, step);
+    const directories = { workDir: join(workDir, 'debian'), cacheDir: join(context.cache, 'debian') };
+    await buildDebian({ ...directories, output, run, progress, signal });
+    return output;
+  }
+  const origin = catalogue === undefined ? image.spec.source : await fromCatalogue(context, job, workDir, catalogue);
+  if (origin.url !== undefined) {
+    const checksum = image.spec.checksum ?? ('checksum' in origin ? origin.checksum : undefined);
     await fetchFile({
-      url,
+      url: origin.url,
       file: input,
-      ...(image.spec.checksum === undefined ? {} : { checksum: image.spec.checksum }),
+      ...(checksum === undefined ? {} : { checksum }),
       maxSize: context.maxImageSize,
       progress: (done, total) => report('Fetching', done / total),
       signal,
@@ -60,10 +77,30 @@ async function flatFile(context: StorageContext, job: Job, workDir: string): Pro
     await checkFile(input, image.spec.checksum);
     return convert(context, job, workDir, input);
   }
-  throw new CroftError('invalid-input', 'spec.source: name one of build, url, file or upload.');
+  if (image.spec.source.upload !== undefined) {
+    const progress = (done: number, total: number): void => report('Fetching', done / total, 'receiving the upload');
+    const part = await context.uploads.completed(job.id, { signal, progress });
+    await checkFile(part, image.spec.checksum);
+    return convert(context, job, workDir, part);
+  }
+  throw new CroftError('invalid-input', 'spec.source: name one of build, catalogue, url, file or upload.');
 }
 
-async function convert(context: StorageContext, { report, signal }: Job, workDir: string, input: string): Promise<string> {
+async function fromCatalogue(context: StorageContext, job: Job, workDir: string, name: string) {
+  job.report('Fetching', 0, "reading the publisher's checksums");
+  const origin = await resolveCatalogue({
+    name,
+    workDir,
+    signal: job.signal,
+    allowOwnAddresses: context.allowOwnAddresses,
+    mirror: context.catalogueMirror,
+  });
+  await job.onOrigin(origin);
+  return origin;
+}
+
+async function convert(context: StorageContext, job: Job, workDir: string, input: string): Promise<string> {
+  const { report, signal } = job;
   const output = join(workDir, 'flat.qcow2');
   report('Converting', 0);
   await convertImage({
@@ -74,7 +111,8 @@ async function convert(context: StorageContext, { report, signal }: Job, workDir
     progress: (done, total) => report('Converting', done / total),
     signal,
   });
-  await rm(input, { force: true });
+  // An upload stays until the pool has the image: nobody would send it again.
+  if (!job.image.spec.source.upload) await rm(input, { force: true });
   return output;
 }
 

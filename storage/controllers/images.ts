@@ -21,7 +21,7 @@ export const poolOfImage = (object: Image): string => object.spec.pool ?? 'local
 type Running = { abort: AbortController; done: Promise<void> };
 
 export function startImageController(context: StorageContext): Controller {
-  const { store, informers, pools, tasks, events, logger } = context;
+  const { store, informers, pools, tasks, events, logger, uploads } = context;
   const running = new Map<string, Running>();
   let stopping = false;
 
@@ -60,6 +60,7 @@ export function startImageController(context: StorageContext): Controller {
           id,
           driver,
           signal: AbortSignal.any([handle.signal, abort.signal]),
+          onOrigin: (origin) => setStatus(name, { origin }),
           report(phase, fraction, step) {
             // Half for getting the bytes, half for converting them; what is built needs no converting.
             const share = object.spec.source.build ? fraction : (phase === 'Converting' ? 0.5 : 0) + fraction / 2;
@@ -88,6 +89,8 @@ export function startImageController(context: StorageContext): Controller {
     } catch (error) {
       // A deleted image or an ending service: not the image's failure; the next start begins again.
       if (stopping || abort.signal.aborted) return;
+      // Worthless bytes are not kept.
+      if (object.spec.source.upload) await uploads.drop(id);
       const message = isCroftError(error)
         ? error.message
         : error instanceof Error && error.name === 'AbortError'
@@ -116,6 +119,7 @@ export function startImageController(context: StorageContext): Controller {
     await current?.done;
     const id = idOf(object);
     if (id) {
+      await uploads.drop(id);
       await poolForRemoval(context, poolOfImage(object))?.deleteImage(id);
       await forgetWork(context, id);
     }
@@ -125,6 +129,7 @@ export function startImageController(context: StorageContext): Controller {
   const controller = startController({
     name: 'images',
     logger,
+    gate: context.gate,
     watches: [watching(informers.image)],
     async reconcile(name) {
       let object = await store.get(image, name);
@@ -145,8 +150,8 @@ export function startImageController(context: StorageContext): Controller {
       // A failure stands until the wish changes: the same bytes would fail the same way.
       if (phase === 'Failed' && observedGeneration === object.metadata.generation) return;
       if (phase === 'Ready' && (await pools.get(poolOfImage(object)).getImage(id))) return;
-      if (object.spec.source.upload && !(await pools.get(poolOfImage(object)).getImage(id))) {
-        if (phase === undefined) await setStatus(name, { phase: 'Pending', message: 'Waiting for the upload.' });
+      if (object.spec.source.upload && !(await pools.get(poolOfImage(object)).getImage(id)) && !(await uploads.state(id))) {
+        if (phase !== 'Pending') await setStatus(name, { phase: 'Pending', message: 'Waiting for the upload.' });
         return;
       }
       // Asked before the task begins: a pool that is not open yet is waited for, not a failed image.

@@ -40,6 +40,8 @@ export function startPoolController(context: StorageContext, onOpen: (pool: stri
   };
 
   const report = async (name: string, problem: string | undefined, usage: object): Promise<void> => {
+    // All boxes open the pool, one speaks of it.
+    if (context.gate?.open() === false) return;
     await editStatus(store, storagePool, { name }, (object) => {
       const condition = {
         type: 'Ready',
@@ -73,7 +75,7 @@ export function startPoolController(context: StorageContext, onOpen: (pool: stri
           interval = health.state === 'ok' && health.disks.every(({ state }) => state === 'up') ? healthInterval : busyInterval;
         // Told before the walk over the volumes, which waits while data cannot be reached.
         if (health) await report(name, undefined, { health });
-        await report(name, undefined, await usageOf(name, driver));
+        if (context.gate?.open() !== false) await report(name, undefined, await usageOf(name, driver));
       } catch (error) {
         await report(name, messageOf(error), {});
         throw error;

@@ -29,6 +29,8 @@ export type FetchOptions = {
   maxSize: number;
   progress?: Progress;
   signal?: AbortSignal;
+  /** Refuses plain http, also behind a redirect: for what nothing else vouches for. */
+  httpsOnly?: boolean;
   /** Lets the box's own and loopback addresses be asked. */
   allowOwnAddresses?: boolean;
   /** Tries in a row that bring nothing new before it gives up. Default 5. */
@@ -169,6 +171,9 @@ function expectedSize(response: IncomingMessage, start: number, rangeTotal: stri
 async function follow(options: FetchOptions, headers: Record<string, string> | undefined): Promise<IncomingMessage> {
   let url = parse(options.url);
   for (let hop = 0; hop <= maxRedirects; hop++) {
+    if (options.httpsOnly && url.protocol !== 'https:') {
+      throw new CroftError('download-failed', `${shown(options.url)}: leads to plain http (${url.host}); that is refused.`);
+    }
     const response = await ask(url, options, headers);
     const { location } = response.headers;
     if (!location || ![301, 302, 303, 307, 308].includes(response.statusCode ?? 0)) return response;

@@ -14,8 +14,9 @@ import { run } from '../../appliance/host/exec.ts';
 import { silentLogger, type Logger } from '../../appliance/host/logger.ts';
 import { syncDirectory } from '../../appliance/host/files.ts';
 import { humanBytes } from '../../appliance/resources/quantity.ts';
-import type { PoolUsage, VolumeDriver, VolumeInfo, VolumeSource } from '../driver.ts';
+import type { PoolSpace, PoolUsage, VolumeDriver, VolumeInfo, VolumeSource } from '../driver.ts';
 import { allocated, assertId, createQcow2, grant, readQcow2, writeRecord } from './files.ts';
+import { exportSnapshot } from './export.ts';
 import { assertChainHasRoom, deleteSnapshot, freezeHead, restore, snapshotOf, snapshotSteps } from './generations.ts';
 import { blockdevGraph } from './graph.ts';
 import { deleteImage, getImage, importImage } from './images.ts';
@@ -49,10 +50,13 @@ export function createLocalDriver(options: LocalPoolOptions): VolumeDriver {
     };
   };
 
-  const assertSpace = async (bytes: number): Promise<void> => {
+  const space = async (): Promise<PoolSpace> => {
     const { bavail, bsize, blocks } = await statfs(pool.files.root);
-    const reserve = options.reserve ?? Math.min(blocks * bsize * 0.05, maxDefaultReserve);
-    const free = bavail * bsize;
+    return { free: bavail * bsize, reserve: options.reserve ?? Math.min(blocks * bsize * 0.05, maxDefaultReserve) };
+  };
+
+  const assertSpace = async (bytes: number): Promise<void> => {
+    const { free, reserve } = await space();
     if (free - bytes >= reserve) return;
     throw new CroftError(
       'insufficient-storage',
@@ -64,6 +68,7 @@ export function createLocalDriver(options: LocalPoolOptions): VolumeDriver {
     name: 'local',
     open: () => pool.open(),
     usage,
+    space,
 
     async create({ id, size, source }) {
       assertId(id);
@@ -136,7 +141,13 @@ export function createLocalDriver(options: LocalPoolOptions): VolumeDriver {
       return [{ host: 'resize the file', run: resize }];
     },
 
-    snapshot: (id, snapshotId, node) => snapshotSteps(pool, id, snapshotId, node),
+    async snapshot(id, snapshotId, node) {
+      const { pending, snapshots } = pool.record(id);
+      const begun = pending?.snapshotId === snapshotId || snapshots.some((snapshot) => snapshot.id === snapshotId);
+      // A new layer lets the guest write everything once more.
+      if (!begun) await assertSpace(0);
+      return snapshotSteps(pool, id, snapshotId, node);
+    },
     restore: (id, snapshotId) => restore(pool, id, snapshotId),
     deleteSnapshot: (id, snapshotId) => deleteSnapshot(pool, id, snapshotId),
 
@@ -149,6 +160,7 @@ export function createLocalDriver(options: LocalPoolOptions): VolumeDriver {
     },
     getImage: (imageId) => getImage(pool, imageId),
     deleteImage: (imageId) => deleteImage(pool, imageId),
+    exportSnapshot: (id, snapshotId, options) => exportSnapshot(pool, id, snapshotId, options),
   };
 }
 

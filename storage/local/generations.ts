@@ -164,6 +164,8 @@ export async function deleteSnapshot(pool: LocalPool, id: string, snapshotId: st
  * layer would lose, then renames its backing file: whenever it is cut off, both the old and the new chain read the same.
  */
 async function mergeAll(pool: LocalPool, id: string): Promise<void> {
+  // An export reads these files; they are folded the next time.
+  if (pool.exporting.has(id)) return;
   for (let pair = mergeable(pool.records, pool.record(id)); pair; pair = mergeable(pool.records, pool.record(id))) {
     const { from, into } = pair;
     const parent = pool.record(id).layers[from] ?? null;

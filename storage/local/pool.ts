@@ -33,6 +33,8 @@ export class LocalPool {
   readonly records = new Map<string, VolumeRecord>();
   /** Layers that creations under way are about to lie on. */
   readonly reserved = new Set<Layer>();
+  /** Volumes that are being read for an export, and how often: their layers stay as they are. */
+  readonly exporting = new Map<string, number>();
   readonly #logger: Logger;
   direct = false;
 

@@ -37,6 +37,8 @@ export type RbdPoolOptions = {
   logger: Logger;
   /** Keeps several users of one Ceph pool apart; default: none. */
   namespace?: string;
+  /** Other boxes use the pool too; `leads`: this one makes and removes volumes now. */
+  shared?: { leads(): boolean } | undefined;
 };
 
 const sectorSize = 512;
@@ -45,7 +47,7 @@ const sectorSize = 512;
 export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
   const { cluster, logger } = options;
   const place = { pool: options.pool, ...(options.namespace === undefined ? {} : { namespace: options.namespace }) };
-  const pool = new RbdPool(place, () => cluster.bridge(), logger);
+  const pool = new RbdPool(place, () => cluster.bridge(), logger, options.shared);
 
   const all = async (records: VolumeRecord[], what: { used?: boolean }): Promise<Record<string, ImageInfo>> =>
     records.length === 0 ? {} : (await pool.bridge()).info(place, records.map(headName), what);
@@ -57,7 +59,7 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
     snapshots: record.snapshots.map(({ id, size, createdAt }) => ({ id, size, createdAt })),
   });
 
-  return {
+  const driver: VolumeDriver = {
     name: 'rbd',
 
     async open() {
@@ -179,6 +181,33 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
 
     setDisks: (disks) => cluster.ensure(disks),
     health: () => cluster.health(options.replicas),
+  };
+  return options.shared ? readingFirst(driver, pool) : driver;
+}
+
+/** What other boxes wrote is read before each call: memory is only this box's. */
+function readingFirst(driver: VolumeDriver, pool: RbdPool): VolumeDriver {
+  const reading =
+    <A extends unknown[], R>(work: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      await pool.refresh();
+      return work(...args);
+    };
+  return {
+    ...driver,
+    usage: reading(driver.usage),
+    create: reading(driver.create),
+    get: reading(driver.get),
+    list: reading(driver.list),
+    delete: reading(driver.delete),
+    blockdev: reading(driver.blockdev),
+    grow: reading(driver.grow),
+    snapshot: reading(driver.snapshot),
+    restore: reading(driver.restore),
+    deleteSnapshot: reading(driver.deleteSnapshot),
+    importImage: reading(driver.importImage),
+    getImage: reading(driver.getImage),
+    deleteImage: reading(driver.deleteImage),
   };
 }
 

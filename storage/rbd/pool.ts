@@ -1,6 +1,6 @@
 /**
- * State of an open rbd pool: the records of all volumes and images in memory, each change in the pool first. This
- * box is the only writer of a volume's record while it holds the VM (its epoch), so memory and pool agree.
+ * State of an open rbd pool: the records of all volumes and images in memory, each change in the pool first. Where
+ * boxes share the pool, one of them makes and removes volumes, and all read the records anew before each call.
  *
  * What a crash cut off is settled by one rule: an RBD image or snapshot that no record names is unfinished or
  * finished with, and is removed (`collect`), except while creations under way are about to name it. RBD itself keeps
@@ -32,11 +32,13 @@ export class RbdPool {
   readonly reserved = new Set<string>();
   readonly #bridge: () => Promise<CephBridge>;
   readonly #logger: Logger;
+  readonly #shared: { leads(): boolean } | undefined;
 
-  constructor(place: Place, bridge: () => Promise<CephBridge>, logger: Logger) {
+  constructor(place: Place, bridge: () => Promise<CephBridge>, logger: Logger, shared?: { leads(): boolean }) {
     this.place = place;
     this.#bridge = bridge;
     this.#logger = logger;
+    this.#shared = shared;
   }
 
   bridge(): Promise<CephBridge> {
@@ -44,14 +46,21 @@ export class RbdPool {
   }
 
   async open(): Promise<void> {
+    await this.refresh();
+    // What looks unfinished may be another box's work under way.
+    if (this.#shared) return;
+    await this.#dropUnnamedSnapshots(await this.#bridge());
+    await this.collect();
+  }
+
+  /** Reads all records anew. */
+  async refresh(): Promise<void> {
     const bridge = await this.#bridge();
     const [volumes, images] = [await bridge.records(this.place, volumesObject), await bridge.records(this.place, imagesObject)];
     this.volumes.clear();
     this.images.clear();
     for (const [id, text] of Object.entries(volumes)) this.volumes.set(id, parseRecord<Volume>(VolumeRecord, id, text));
     for (const [id, text] of Object.entries(images)) this.images.set(id, parseRecord<Image>(ImageRecord, id, text));
-    await this.#dropUnnamedSnapshots(bridge);
-    await this.collect();
   }
 
   /** @throws CroftError `not-found` */
@@ -114,6 +123,7 @@ export class RbdPool {
 
   /** Removes all that no record names and no clone lies on. Idempotent. */
   async collect(): Promise<void> {
+    if (this.#shared && !this.#shared.leads()) return;
     await this.locks.with(['collect'], async () => {
       const bridge = await this.#bridge();
       // A removed clone may free what it lay on: again until nothing more goes.

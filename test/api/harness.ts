@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, type Duplex } from 'node:stream';
 import { loadConfig } from '../../appliance/config.ts';
+import { ensureInstancetypes } from '../../appliance/defaults.ts';
 import { CroftError } from '../../appliance/errors.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
 import { type History, type Range, type SeriesName, seriesNames, tiers } from '../../appliance/metrics/series.ts';
@@ -12,7 +13,9 @@ import type { BoxPort, VmKey } from '../../appliance/ports.ts';
 import { node, token } from '../../appliance/resources/croft-kinds.ts';
 import { openBoxStore } from '../../appliance/store/box/box-store.ts';
 import { editStatus } from '../../appliance/store/edit.ts';
+import { startExports } from '../../appliance/vm/export/exports.ts';
 import { openSqliteStore } from '../../appliance/store/sqlite.ts';
+import { createUploads } from '../../storage/images/uploads.ts';
 import { issueTokenSecret } from '../../ui-api/auth/tokens.ts';
 import type { Role } from '../../ui-api/auth/roles.ts';
 import { createApp } from '../../ui-api/server/app.ts';
@@ -40,10 +43,26 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
   const store = openSqliteStore({ path: join(directory, 'store.db') });
   const box = openBoxStore(join(directory, 'box.db'));
   const calls: PortCalls = { acted: [], consoles: [], running: true };
+  mkdirSync(join(directory, 'image-work'));
+  const uploads = createUploads({ directory: join(directory, 'image-work'), maxSize: 2 ** 40, reserve: 0 });
+  const exports = await startExports({
+    store,
+    volumes: {
+      resolve: async () => ({ pending: 'There are no disks here.' }),
+      pool: (name) => {
+        throw new CroftError('not-found', `There is no pool ${name} here.`);
+      },
+    },
+    tasks: box.tasks,
+    directory: join(directory, 'exports'),
+    logger: silentLogger(),
+  });
   const app = createApp({
     store,
     box,
     port: pretendedBox(calls),
+    uploads,
+    exports,
     tasks: box.tasks,
     events: box.events,
     config: loadConfig({ data: directory, run: join(directory, 'run') }, {}),
@@ -59,6 +78,7 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
     await store.create(token, { metadata: { name: `test-${role}` }, spec: { role } });
     tokens[role] = await issueTokenSecret(store, `test-${role}`);
   }
+  await ensureInstancetypes(store);
   await store.create(node, { metadata: { name: 'n1' }, spec: {} });
   await editStatus(store, node, { name: 'n1' }, (draft) => {
     draft.status = { version: '0.0.0-test', cpus: 2, memory: 2 ** 32 };
@@ -104,12 +124,15 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
     base,
     tokens,
     calls,
+    uploads,
     call,
     callLocally,
     unixSocket,
     directory,
     async stop() {
       await app.close();
+      await exports.stop();
+      await uploads.stop();
       await store.close();
       await box.close();
       rmSync(directory, { recursive: true, force: true });

@@ -20,11 +20,16 @@ describe('images, networks, pools, volumes, node', () => {
       id: expect.any(String),
     });
     expect((await api.call('POST', '/v1/images', { body: { name: 'a', source: {} } })).body.detail).toMatch(
-      /give exactly one of build, url or file/,
+      /give exactly one of build, catalogue, url, file or upload/,
     );
     expect((await api.call('POST', '/v1/images', { body: { name: 'a', source: { url: 'ftp://x/y' } } })).body.detail).toMatch(
       /"ftp:\/\/x\/y" must be an http or https address/,
     );
+    expect(
+      (await api.call('POST', '/v1/images', { body: { name: 'a', source: { catalogue: 'debian-3' } } })).body.detail,
+    ).toMatch(/source.catalogue: "debian-3" is not known; there are debian-13/);
+    const { body } = await api.call<{ items: { name: string; url: string }[] }>('GET', '/v1/image-catalogue', { as: 'viewer' });
+    expect(body.items.find(({ name }) => name === 'debian-13')?.url).toMatch(/^https:.*\/debian-13-generic-amd64.qcow2$/);
     expect(
       (await api.call('POST', '/v1/images', { body: { name: 'a', source: { url: 'https://x/y' }, checksum: 'md5:1' } })).body
         .detail,

@@ -7,7 +7,7 @@ import { secret } from '../../appliance/resources/core-kinds.ts';
 import { ensureFirstSignIn } from '../../ui-api/auth/setup-links.ts';
 import { ensureCertificate } from '../../ui-api/server/certificate.ts';
 import { listen } from '../../ui-api/server/listen.ts';
-import { selfSigned } from '../../ui-api/server/self-signed.ts';
+import { selfSigned } from '../../appliance/host/self-signed.ts';
 import { startApi, type Harness } from './harness.ts';
 
 let api: Harness;

@@ -116,7 +116,7 @@ describe('creating', () => {
     [{ name: 'Bad_Name', image: 'tiny', size: 'tiny' }, '/name', /"Bad_Name" must be lowercase/],
     [{ image: 'tiny', size: 'tiny' }, '/name', /name: is missing/],
     [{ name: 'a', image: 'nope', size: 'tiny' }, '/image', /there is no image "nope"; there are tiny/],
-    [{ name: 'a', image: 'tiny', size: 'giant' }, '/size', /"giant" is no instance type; there are tiny, small/],
+    [{ name: 'a', image: 'tiny', size: 'giant' }, '/size', /"giant" is no instance type; there are large, medium, small, tiny/],
     [{ name: 'a', image: 'tiny' }, '/cpus', /cpus: is missing/],
     [{ name: 'a', image: 'tiny', cpus: 1, memory: 'lots' }, '/memory', /"lots" is not a size/],
     [{ name: 'a', image: 'tiny', cpus: 0, memory: '1Gi' }, '/cpus', /cpus: 0/],
@@ -273,6 +273,83 @@ describe('waiting', () => {
   });
 });
 
+describe('CD drives', () => {
+  it('hold the ISO to install from, and take another medium or none', async () => {
+    const made = await create({ name: 'cdvm', iso: 'tiny', cpus: 1, memory: '256Mi', disks: [{ size: '1Gi' }], start: false });
+    expect(made).toMatchObject({
+      status: 201,
+      body: {
+        disks: [
+          { name: 'root', type: 'disk' },
+          { name: 'cdrom', type: 'cdrom', volume: 'cdvm-cdrom-tiny', device: 'sr0', bus: 'sata' },
+        ],
+      },
+    });
+    const stored = await api.store.get(virtualMachine, 'cdvm', 'default');
+    expect(stored?.spec.template.spec.domain.devices.disks?.map(({ name, bootOrder }) => [name, bootOrder])).toContainEqual([
+      'cdrom',
+      2,
+    ]);
+    const ejected = await api.call('PUT', '/v1/vms/cdvm/cdroms/cdrom', { body: {} });
+    expect(ejected).toMatchObject({ status: 200, body: { disks: [{ name: 'root' }, { name: 'cdrom', type: 'cdrom' }] } });
+    expect((await api.store.get(virtualMachine, 'cdvm', 'default'))?.spec.dataVolumeTemplates).toHaveLength(1);
+    expect((await api.call('PUT', '/v1/vms/cdvm/cdroms/cdrom', { body: { image: 'tiny' } })).status).toBe(200);
+    expect((await api.call('PUT', '/v1/vms/cdvm/cdroms/root', { body: {} })).status).toBe(404);
+  });
+
+  it('of a Windows VM are two: the installer and the drivers; its clock shows a zone', async () => {
+    const wish = {
+      name: 'win',
+      iso: 'tiny',
+      size: 'small',
+      preference: 'windows',
+      timezone: 'Europe/Berlin',
+      disks: [{ size: '1Gi' }],
+      start: false,
+    };
+    expect(await create(wish)).toMatchObject({
+      status: 201,
+      body: { disks: [{ bus: 'sata' }, { name: 'cdrom' }, { name: 'drivers', type: 'cdrom' }] },
+    });
+    const stored = await api.store.get(virtualMachine, 'win', 'default');
+    expect(stored?.spec.template.spec.domain.clock).toEqual({ timezone: 'Europe/Berlin' });
+  });
+});
+
+describe('instance types and preferences', () => {
+  it('are listed, made, used by a VM, and leave it as it is when they go', async () => {
+    const listed = await api.call<{ items: { name: string; cpus: number }[] }>('GET', '/v1/instancetypes');
+    expect(listed.body.items.map(({ name }) => name)).toEqual(['large', 'medium', 'small', 'tiny']);
+    const made = await api.call('POST', '/v1/instancetypes', {
+      body: { name: 'wide', cpus: 6, memory: '2Gi', project: 'default' },
+    });
+    expect(made).toMatchObject({ status: 201, body: { kind: 'instancetype', project: 'default', cpus: 6, memory: 2 * 2 ** 30 } });
+    const vm = await create({ name: 'sized', image: 'tiny', size: 'wide', preference: 'windows', start: false });
+    expect(vm).toMatchObject({
+      status: 201,
+      body: { size: 'wide', preference: 'windows', cpus: 6, firmware: 'efi', nics: [{ model: 'e1000e' }] },
+    });
+    expect((await api.store.get(virtualMachine, 'sized', 'default'))?.spec).toMatchObject({
+      instancetype: { name: 'wide', kind: 'VirtualMachineInstancetype' },
+      preference: { name: 'windows', kind: 'VirtualMachineClusterPreference' },
+    });
+    expect((await api.call('GET', '/v1/preferences/windows')).body).toMatchObject({ os: 'windows' });
+    expect((await api.call('DELETE', '/v1/instancetypes/wide', { any: true })).status).toBe(204);
+  });
+
+  it('refuses a manifest whose template says what its instance type says', async () => {
+    const manifest = {
+      apiVersion: 'kubevirt.io/v1',
+      kind: 'VirtualMachine',
+      metadata: { name: 'both' },
+      spec: { instancetype: { name: 'small' }, template: { spec: { domain: { cpu: { cores: 2 }, devices: {} } } } },
+    };
+    const answer = await api.call<{ detail: string }>('POST', '/v1/apply', { body: manifest });
+    expect(answer.status).toBe(400);
+    expect(answer.body.detail).toContain('leave out spec.template.spec.domain.cpu.cores');
+  });
+});
+
 describe('dry run', () => {
   it('tells the plan and changes nothing', async () => {
     const before = await api.store.get(virtualMachine, 't1', 'default');
@@ -287,7 +364,7 @@ describe('dry run', () => {
       result: { cpus: 4 },
       plan: [{ verb: 'update', kind: 'VirtualMachine', name: 't1' }],
     });
-    expect(planned.body.plan[0]?.changes).toContainEqual({ path: 'spec.template.spec.domain.cpu.cores', from: 1, to: 4 });
+    expect(planned.body.plan[0]?.changes).toContainEqual({ path: 'spec.template.spec.domain.cpu.cores', to: 4 });
     expect(await api.store.get(virtualMachine, 't1', 'default')).toEqual(before);
     expect((await create({ name: 'dry', image: 'tiny', size: 'tiny' }, {})).status).toBe(201);
     expect((await api.call('DELETE', '/v1/vms/dry?dryRun=true', { any: true })).status).toBe(200);

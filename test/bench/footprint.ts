@@ -7,9 +7,12 @@ import { openSqliteStore } from '../../appliance/store/sqlite.ts';
 import type { TestBox } from '../helpers/box.ts';
 import type { Figure } from './figures.ts';
 
+export const servicePid = async (box: TestBox): Promise<number> =>
+  (JSON.parse(await readFile(join(box.directory, 'run/service.json'), 'utf8')) as { pid: number }).pid;
+
 /** Proportional set size of the service, MiB (proc(5), smaps_rollup). */
 async function servicePss(box: TestBox): Promise<number> {
-  const { pid } = JSON.parse(await readFile(join(box.directory, 'run/service.json'), 'utf8')) as { pid: number };
+  const pid = await servicePid(box);
   const kib = /^Pss:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
   return Number(kib) / 1_024;
 }

@@ -21,7 +21,8 @@ export type ClusterBox = {
   dispose: () => Promise<void>;
 };
 
-export function createClusterBox({ node }: Pick<LabCluster, 'node'>): ClusterBox {
+/** @param settings more environment for the service */
+export function createClusterBox({ node }: Pick<LabCluster, 'node'>, settings: Record<string, string> = {}): ClusterBox {
   const env = {
     CROFT_STORE: 'kubernetes',
     CROFT_KUBECONFIG: join(node.directory, 'etc/k3s.yaml'),
@@ -32,6 +33,7 @@ export function createClusterBox({ node }: Pick<LabCluster, 'node'>): ClusterBox
     CROFT_LOG: 'info',
     CROFT_ACCEL: 'tcg',
     CROFT_INSTALL: 'no',
+    ...settings,
   };
   let child: ChildProcess | undefined;
   let output = '';
@@ -55,7 +57,7 @@ export function createClusterBox({ node }: Pick<LabCluster, 'node'>): ClusterBox
           if (child?.exitCode !== null) throw new Error('the service ended');
           return output.slice(from).includes('Croft is ready');
         },
-        { timeout: 60_000 },
+        { timeout: 180_000 },
       ).catch((error: unknown) => {
         throw new Error(`the service did not start: ${String(error)}\n${output.slice(from)}`);
       });

@@ -3,7 +3,7 @@
  * the CLI as a person would. `dispose` ends all of it, also after a failure.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { run, type RunOptions, type RunResult } from '../../appliance/host/exec.ts';
@@ -50,6 +50,8 @@ export async function createBox(settings: Record<string, string> = {}): Promise<
     CROFT_DATA: join(directory, 'data'),
     CROFT_RUN: join(directory, 'run'),
     CROFT_CACHE: join(directory, 'cache'),
+    // As bin/croft has it, which these boxes are started without; shared, because it is ours and not the box's.
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(homedir(), '.cache/croft/compile'),
     CROFT_OVS: 'own',
     CROFT_LOG: 'warn',
     CROFT_ACCEL: 'tcg',

@@ -8,7 +8,9 @@ import { startInformer } from '../../appliance/reconcile/informer.ts';
 import type { EventRecord, Events } from '../../appliance/reconcile/events.ts';
 import { network } from '../../appliance/resources/croft-kinds.ts';
 import { idLabel } from '../../appliance/resources/identity.ts';
-import { dataVolume, persistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
+import { volumeMove } from '../../appliance/resources/volume-move.ts';
+import { CroftError } from '../../appliance/errors.ts';
+import { dataVolume, moveAnnotation, persistentVolumeClaim, poolOfClaim } from '../../appliance/resources/data-volume.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from '../../appliance/resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from '../../appliance/resources/virtual-machine.ts';
 import { openBoxStore } from '../../appliance/store/box/box-store.ts';
@@ -61,13 +63,20 @@ export type SimBox = {
   close: () => Promise<void>;
 };
 
-/** Bound claims in `pool`, the volume's id being the claim's; no claim is ready without a pool. */
-const simVolumes = (store: ResourceStore, pool: VolumeDriver | undefined): VolumeResolver => ({
+/** Bound claims in these pools, the volume's id being the claim's; no claim is ready without its pool. */
+const simVolumes = (store: ResourceStore, pools: Record<string, VolumeDriver>): VolumeResolver => ({
   resolve: async (namespace, name) => {
     const claim = await store.get(persistentVolumeClaim, name, namespace);
     const volumeId = claim?.metadata.labels?.[idLabel] ?? '';
-    const volume = await pool?.get(volumeId);
-    return pool && volume ? { driver: pool, volumeId, size: volume.size } : { pending: `Disk ${name} is not there.` };
+    if (claim?.metadata.annotations?.[moveAnnotation] !== undefined) return { pending: `Disk ${name} is being moved.` };
+    const driver = claim && pools[poolOfClaim(claim)];
+    const volume = await driver?.get(volumeId);
+    return driver && volume ? { driver, volumeId, size: volume.size } : { pending: `Disk ${name} is not there.` };
+  },
+  pool: (name) => {
+    const found = pools[name];
+    if (!found) throw new CroftError('not-found', `There is no storage pool ${name}.`);
+    return found;
   },
 });
 
@@ -75,6 +84,7 @@ export async function startSimBox(
   wrap: (store: ResourceStore) => ResourceStore = (store) => store,
   memory = 64 * 2 ** 30,
   pool?: VolumeDriver,
+  others: Record<string, VolumeDriver> = {},
 ): Promise<SimBox> {
   const directory = mkdtempSync(join(tmpdir(), 'croft-sim-'));
   const raw = openSqliteStore({ path: join(directory, 'store.db') });
@@ -96,13 +106,14 @@ export async function startSimBox(
       virtualMachineSnapshot: startInformer(store, virtualMachineSnapshot),
       virtualMachineRestore: startInformer(store, virtualMachineRestore),
       virtualMachineClone: startInformer(store, virtualMachineClone),
+      volumeMove: startInformer(store, volumeMove),
     };
     const box = openBoxStore(join(directory, 'box.db'));
     service = await startVms({
       store,
       informers,
       hypervisor: createSimHypervisor(world),
-      volumes: simVolumes(raw, pool),
+      volumes: simVolumes(raw, pool ? { local: pool, ...others } : others),
       plugger,
       events,
       history: box.history,
@@ -115,6 +126,7 @@ export async function startSimBox(
       seedDirectory: directory,
       ownerOf: () => undefined,
       retire: async () => undefined,
+      copyClosed: async () => undefined,
     });
     stop = async () => {
       await service.stop();

@@ -26,11 +26,12 @@ const sharedByDrivers = under(
   'appliance/host',
   'appliance/errors.ts',
   'appliance/config.ts',
+  'appliance/ports.ts',
 );
 
 const rules: Rule[] = [
   {
-    why: 'storage and network see of the appliance only resources, store, reconcile, host, errors, config',
+    why: 'storage and network see of the appliance only resources, store, reconcile, host, errors, config, ports',
     from: under('storage', 'network'),
     forbidden: (target) => under('appliance')(target) && !sharedByDrivers(target),
   },

@@ -145,7 +145,7 @@ describe('real QEMU', () => {
       await world.disk('data', 1, 'scsi'),
       { ...(await world.disk('cd', 2, 'sata')), kind: 'cdrom' as const },
     ];
-    for (const node of disks[2]?.graph.nodes ?? []) node['read-only'] = true;
+    for (const node of disks[2]?.graph?.nodes ?? []) node['read-only'] = true;
     const guest = await world
       .hypervisor()
       .launch(await specOf({ disks, nics: [{ name: 'lan', index: 0, mac: '52:54:00:00:00:09', model: 'e1000e' }] }));
@@ -154,10 +154,46 @@ describe('real QEMU', () => {
     await expect(guest.attachDisk(await world.disk('late', 3, 'sata'))).rejects.toMatchObject({ code: 'invalid-state' });
   });
 
+  test('a CD is inserted, changed and ejected while the guest runs; Secure Boot, a zone and enlightenments start', async () => {
+    world = await makeWorld();
+    const drive = { name: 'cd', index: 1, kind: 'cdrom', bus: 'sata' } as const;
+    const medium = async (name: string) => {
+      const { graph } = await world.disk(name, 1);
+      const nodes =
+        graph?.nodes.map((node) => ({ ...node, 'node-name': `${node['node-name']}-${name}`, 'read-only': true })) ?? [];
+      const [file, raw] = nodes as [(typeof nodes)[0], (typeof nodes)[0]];
+      return { nodes: [file, { ...raw, file: file['node-name'] }], top: raw['node-name'] };
+    };
+    const disks = [{ ...(await world.disk('root', 0, 'sata')), bootOrder: 1 }, drive];
+    const more = {
+      timezone: 'Asia/Tokyo',
+      hyperv: { relaxed: {} },
+      firmware: 'efi',
+      secureBoot: true,
+      memory: 256 * 2 ** 20,
+    } as const;
+    const guest = await world.hypervisor().launch(await specOf({ disks, ...more }));
+    expect((await guest.disks()).toSorted()).toEqual(['cd', 'root']);
+    expect((await guest.topNodes()).has('cd')).toBe(false);
+    await guest.changeMedium('cd', await medium('a'));
+    expect((await guest.topNodes()).get('cd')).toBe('d1-a');
+    await guest.changeMedium('cd', await medium('b'));
+    expect((await guest.topNodes()).get('cd')).toBe('d1-b');
+    await guest.changeMedium('cd', undefined);
+    expect((await guest.topNodes()).has('cd')).toBe(false);
+    const nodes = await guest.qmp<{ 'node-name': string }[]>('query-named-block-nodes', { flat: true });
+    expect(nodes.filter((node) => node['node-name'].startsWith('d1'))).toEqual([]);
+    expect(await readFile(`/proc/${guest.pid}/environ`, 'utf8')).toContain('TZ=Asia/Tokyo');
+  });
+
   test("says QEMU's own words when it cannot start, and leaves nothing", async () => {
     world = await makeWorld();
     const spec = await specOf();
-    (spec.disks[0] as GuestDisk).graph.nodes[0] = { driver: 'file', 'node-name': 'd0-file', filename: '/nowhere/disk.raw' };
+    (spec.disks[0]?.graph as NonNullable<GuestDisk['graph']>).nodes[0] = {
+      driver: 'file',
+      'node-name': 'd0-file',
+      filename: '/nowhere/disk.raw',
+    };
     await expect(world.hypervisor().launch(spec)).rejects.toMatchObject({
       code: 'command-failed',
       message: expect.stringContaining("Could not open '/nowhere/disk.raw'"),

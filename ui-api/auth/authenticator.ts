@@ -4,22 +4,23 @@ import type { Socket } from 'node:net';
 import type { ResourceStore } from '../../appliance/store/store.ts';
 import type { ApiRecords } from '../server/records.ts';
 import type { Principal } from './roles.ts';
-import { cookieName, verifySession } from './sessions.ts';
-import { verifyToken } from './tokens.ts';
+import { sessionOf, verifySession } from './sessions.ts';
+import { createTokenVerifier } from './tokens.ts';
 
-export type Credentials = { raw: IncomingMessage; cookies: Record<string, string | undefined> };
-export type Authenticator = (credentials: Credentials) => Promise<Principal | undefined>;
+export type Authenticator = (request: IncomingMessage) => Principal | undefined | Promise<Principal | undefined>;
+
+const localRoot: Principal = Object.freeze({ name: 'root', role: 'admin', via: 'socket' });
 
 export function createAuthenticator(store: ResourceStore, box: ApiRecords, localSockets: WeakSet<Socket>): Authenticator {
-  return async ({ raw, cookies }) => {
+  const verifyToken = createTokenVerifier(store);
+  return ({ socket, headers: { authorization, cookie } }) => {
     // Only root may enter the socket's directory (0700).
-    if (localSockets.has(raw.socket)) return { name: 'root', role: 'admin', via: 'socket' };
-    const { authorization } = raw.headers;
+    if (localSockets.has(socket)) return localRoot;
     if (authorization !== undefined) {
       const bearer = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
-      return bearer === undefined ? undefined : await verifyToken(store, bearer);
+      return bearer === undefined ? undefined : verifyToken(bearer);
     }
-    const cookie = cookies[cookieName];
-    return cookie ? await verifySession(store, box, cookie) : undefined;
+    const session = cookie === undefined ? undefined : sessionOf(cookie);
+    return session === undefined ? undefined : verifySession(store, box, session);
   };
 }

@@ -5,8 +5,22 @@ import type { ApiRecords } from '../server/records.ts';
 import type { Principal } from './roles.ts';
 import { newSecret, sha256 } from './secrets.ts';
 
-export const cookieName = 'croft_session';
+const cookieName = 'croft_session';
 export const sessionHours = 12;
+
+const inHeader = new RegExp(`(?:^|;)\\s*${cookieName}=([A-Za-z0-9_-]+)(?:;|$)`);
+
+/** The session's value in a Cookie header; undefined when it has none. */
+export const sessionOf = (header: string): string | undefined => inHeader.exec(header)?.[1];
+
+/** A Set-Cookie header with the session's value; an empty one ends it. Scripts can't read it, other sites don't send it. */
+export const sessionCookie = (value: string, { secure }: { secure: boolean }): string =>
+  [
+    `${cookieName}=${value}`,
+    value === '' ? 'Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT' : `Max-Age=${sessionHours * 3600}`,
+    'Path=/; HttpOnly; SameSite=Strict',
+    ...(secure ? ['Secure'] : []),
+  ].join('; ');
 
 /** Starts a session; `value` is the cookie's. */
 export function startSession(box: ApiRecords, name: string, now = Date.now()): { value: string; expiresAt: string } {

@@ -21,6 +21,7 @@ const collections: Record<string, string> = {
   token: '/v1/tokens',
   task: '/v1/tasks',
   instancetype: '/v1/instancetypes',
+  preference: '/v1/preferences',
 };
 
 /** Placeholder → fixed words. */

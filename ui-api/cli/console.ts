@@ -8,11 +8,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { Unreachable } from '../client/problem.ts';
-import { describeEndpoint, tlsOptions } from '../client/node-transport.ts';
-import type { ConsoleTicket } from '../client/types.ts';
 import { ConsoleScript, type ScriptStep } from './console-script.ts';
 import { CliError, exitCodes } from './exit.ts';
+import { openTicket } from './forward.ts';
 import type { Session } from './session.ts';
 
 /** Ctrl-], as telnet and virsh have it. */
@@ -35,20 +33,7 @@ export async function openConsole(session: Session, vm: string, options: Console
 }
 
 async function connect(session: Session, vm: string): Promise<WebSocket> {
-  const { connection, client, project } = session;
-  const { body } = await client.request<ConsoleTicket>('POST', `/v1/vms/${encodeURIComponent(vm)}/console-tickets`, {
-    body: { kind: 'serial' },
-    query: project,
-  });
-  const path = `/v1/console?ticket=${encodeURIComponent(body.ticket)}`;
-  const address = connection.socketPath
-    ? `ws+unix:${connection.socketPath}:${path}`
-    : `${(connection.baseUrl ?? '').replace(/^http/, 'ws')}${path}`;
-  const socket = new WebSocket(address, { ...tlsOptions(connection), handshakeTimeout: 10_000, perMessageDeflate: false });
-  await new Promise<void>((resolve, reject) => {
-    socket.once('open', resolve);
-    socket.once('error', (error) => reject(new Unreachable(describeEndpoint(connection), error)));
-  });
+  const socket = await openTicket(session, vm, { kind: 'serial' });
   // Errors after opening are followed by 'close', which is what is waited for.
   socket.on('error', () => {});
   return socket;

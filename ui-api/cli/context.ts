@@ -31,8 +31,10 @@ export type Connection = Endpoint & {
 };
 export type ConnectionOptions = { host?: string; context?: string; ca?: string; project?: string };
 
-export const contextsPath = (env: NodeJS.ProcessEnv): string =>
-  join(env.XDG_CONFIG_HOME || join(env.HOME || homedir(), '.config'), 'croft', 'contexts.json');
+export const configDirectory = (env: NodeJS.ProcessEnv): string =>
+  join(env.XDG_CONFIG_HOME || join(env.HOME || homedir(), '.config'), 'croft');
+
+export const contextsPath = (env: NodeJS.ProcessEnv): string => join(configDirectory(env), 'contexts.json');
 
 /** @throws CliError usage when the file is there but not readable as contexts */
 export function readContexts(env: NodeJS.ProcessEnv): Contexts {

@@ -18,6 +18,10 @@ export const entries: Record<string, Entry> = {
   },
   pool: { summary: 'storage pools', load: async () => (await import('./nouns/pool.ts')).register },
   disk: { summary: 'disks that replicated pools are made of', load: async () => (await import('./nouns/disk.ts')).register },
+  preference: {
+    summary: 'defaults for what a VM leaves open',
+    load: async () => (await import('./nouns/instancetype.ts')).registerPreference,
+  },
   instancetype: { summary: 'named sizes of VMs', load: async () => (await import('./nouns/instancetype.ts')).register },
   node: { summary: 'this box', load: async () => (await import('./nouns/node.ts')).register },
   user: { summary: 'people who may sign in', load: async () => (await import('./nouns/user.ts')).register },

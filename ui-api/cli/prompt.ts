@@ -1,5 +1,6 @@
 /** Questions to a person. They go to standard error: standard output is for data. */
 import { createInterface } from 'node:readline/promises';
+import { Readable } from 'node:stream';
 import { CliError, exitCodes, usageError } from './exit.ts';
 import type { Io } from './io.ts';
 
@@ -26,6 +27,9 @@ export async function confirm(io: Io, effect: string, yes: boolean | undefined):
   if (!/^y(es)?$/i.test(answer)) throw new CliError(exitCodes.failed, 'Nothing was done.');
 }
 
+const linesLeft = (stream: Io['stdin']): AsyncIterable<unknown> =>
+  stream instanceof Readable ? stream.iterator({ destroyOnReturn: false }) : stream;
+
 /** Reads a line without showing it. */
 export async function askHidden(io: Io, question: string, instead: string): Promise<string> {
   needTerminal(io, instead);
@@ -33,7 +37,8 @@ export async function askHidden(io: Io, question: string, instead: string): Prom
   io.stdin.setRawMode?.(true);
   let text = '';
   try {
-    for await (const chunk of io.stdin) {
+    // The next question reads on where this one ends.
+    for await (const chunk of linesLeft(io.stdin)) {
       for (const key of String(chunk)) {
         if (key === '\r' || key === '\n') return text;
         if (key === '\u0003') throw new CliError(exitCodes.interrupted, 'Interrupted.');

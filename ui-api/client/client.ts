@@ -43,11 +43,14 @@ export type Collection<T, Create = Record<string, unknown>> = {
 export type Client = {
   /** One exchange. @throws ApiProblem, Unreachable */
   request<T = unknown>(method: string, path: string, options?: RequestOptions): Promise<Answer<T>>;
+  /** The bytes of an answer as they come. @throws ApiProblem, Unreachable when the connection breaks */
+  download(path: string, options?: Pick<RequestOptions, 'headers' | 'signal'>): AsyncGenerator<Uint8Array>;
   /** Events as they happen, until the signal aborts or the connection ends. @throws ApiProblem, Unreachable */
   events(query?: Query & { lastEventId?: string }, signal?: AbortSignal): AsyncGenerator<ServerEvent>;
   collection<T, Create = Record<string, unknown>>(path: string): Collection<T, Create>;
   readonly vms: Collection<api.Vm, api.VmCreate>;
   readonly images: Collection<api.Image, api.ImageCreate>;
+  readonly imageCatalogue: Collection<api.CatalogueImage>;
   readonly volumes: Collection<api.Volume, api.VolumeCreate>;
   readonly networks: Collection<api.Network, api.NetworkCreate>;
   readonly uplinks: Collection<api.Uplink, api.UplinkCreate>;
@@ -55,7 +58,8 @@ export type Client = {
   readonly users: Collection<api.User, api.UserCreate>;
   readonly tokens: Collection<api.Token, api.TokenCreate>;
   readonly tasks: Collection<api.Task>;
-  readonly instancetypes: Collection<api.InstanceType>;
+  readonly instancetypes: Collection<api.InstanceType, api.InstanceTypeCreate>;
+  readonly preferences: Collection<api.Preference>;
   /** Snapshots of one VM. */
   snapshots(vm: string): Collection<api.Snapshot, { name: string }>;
 };
@@ -104,6 +108,12 @@ export function createClient(options: ClientOptions = {}): Client {
     return { status: answer.status, body: body as T, etag, location, headers: answer.headers };
   }
 
+  async function* download(path: string, { headers, signal }: Pick<RequestOptions, 'headers' | 'signal'> = {}) {
+    const answer = await transport({ method: 'GET', path, headers: { ...always, ...headers }, signal });
+    if (answer.status >= 400) throw new ApiProblem(answer.status, problemOf(await readBody(answer)), 'GET', path);
+    yield* answer.chunks;
+  }
+
   async function* events(query: Query & { lastEventId?: string } = {}, signal?: AbortSignal): AsyncGenerator<ServerEvent> {
     const { lastEventId, ...rest } = query;
     const path = withQuery('/v1/events', rest);
@@ -138,10 +148,12 @@ export function createClient(options: ClientOptions = {}): Client {
 
   return {
     request,
+    download,
     events,
     collection,
     vms: collection('/v1/vms'),
     images: collection('/v1/images'),
+    imageCatalogue: collection('/v1/image-catalogue'),
     volumes: collection('/v1/volumes'),
     networks: collection('/v1/networks'),
     uplinks: collection('/v1/uplinks'),
@@ -150,6 +162,7 @@ export function createClient(options: ClientOptions = {}): Client {
     tokens: collection('/v1/tokens'),
     tasks: collection('/v1/tasks'),
     instancetypes: collection('/v1/instancetypes'),
+    preferences: collection('/v1/preferences'),
     snapshots: (vm) => collection(`/v1/vms/${pathSegment(vm)}/snapshots`),
   };
 }

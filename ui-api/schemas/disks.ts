@@ -5,6 +5,7 @@ import { Bytes, Name, Size, strict } from './common.ts';
 const wish = {
   path: Type.String({ maxLength: 4096, pattern: '^/', description: 'a disk, a partition or a file of the box' }),
   size: Type.Optional(Size),
+  node: Type.Optional({ ...Name, description: 'the box it is in, in a cluster of several' }),
   wipe: Type.Optional(
     Type.Array(Type.String({ maxLength: 4096 }), {
       maxItems: 64,

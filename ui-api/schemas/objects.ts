@@ -15,6 +15,9 @@ export const Image = Type.Object({
   state: Type.String({ description: 'pending, fetching, building, converting, ready or failed' }),
   progress: Type.Optional(Type.Number({ description: '0 to 1 of the present state' })),
   source: Type.Object({}),
+  origin: Type.Optional(
+    Type.Object({ url: Type.String(), checksum: Type.String() }, { description: 'what its name in the catalogue stood for' }),
+  ),
   checksum: Type.Optional(Type.String()),
   pool: Type.Optional(Type.String()),
   size: Type.Optional(Type.Integer({ description: 'bytes the guest sees' })),
@@ -27,8 +30,10 @@ export const ImageCreate = Type.Object(
     source: Type.Object(
       {
         build: Type.Optional(Type.Enum(['tiny', 'debian'])),
+        catalogue: Type.Optional(Type.String({ maxLength: 63, description: 'a name of /v1/image-catalogue' })),
         url: Type.Optional(Type.String({ maxLength: 4096, pattern: '^https?://', description: 'an http or https address' })),
         file: Type.Optional(Type.String({ maxLength: 4096, pattern: '^/', description: 'an absolute path on the box' })),
+        upload: Type.Optional(Type.Object({}, { ...strict, description: 'bytes that are sent to /v1/images/{name}/upload' })),
       },
       strict,
     ),
@@ -43,6 +48,23 @@ export const ImageCreate = Type.Object(
   },
   strict,
 );
+
+export const CatalogueImage = Type.Object({
+  kind: Type.Literal('catalogue-image'),
+  name: Type.String(),
+  title: Type.String(),
+  aliases: Type.Array(Type.String()),
+  url: Type.String(),
+  user: Type.String({ description: 'account that gets the SSH keys' }),
+  firmware: Type.Optional(Type.String({ description: 'the only one it boots under' })),
+});
+
+export const Upload = Type.Object({
+  size: Bytes,
+  offset: Type.Integer({ description: 'bytes that have come; the next piece begins here' }),
+  expiresAt: Time,
+});
+export const UploadCreate = Type.Object({ size: Type.Integer({ minimum: 1, description: 'bytes of the whole file' }) }, strict);
 
 export const Volume = Type.Object({
   kind: Type.Literal('volume'),
@@ -215,6 +237,9 @@ export const Node = Type.Object({
   memoryFree: Type.Optional(Bytes),
   accelerator: Type.Optional(Type.String()),
   bootId: Type.Optional(Type.String()),
+  role: Type.Optional(Type.String({ description: 'voter or agent, in a cluster of several boxes' })),
+  witness: Type.Optional(Type.Boolean({ description: 'votes, and runs no VMs' })),
+  address: Type.Optional(Type.String({ description: 'towards the other boxes' })),
   components: Type.Array(
     Type.Object({
       name: Type.String(),
@@ -275,4 +300,17 @@ export const SessionOut = Type.Object({
   role: Role,
   via: Type.Enum(['socket', 'token', 'session']),
   expiresAt: Type.Optional(Time),
+});
+
+export const BackupBody = Type.Object(
+  { passphrase: Type.String({ minLength: 12, maxLength: 1024, description: 'a passphrase of at least 12 characters' }) },
+  { ...strict, secret: true },
+);
+export const BackupOut = Type.Object({
+  kind: Type.Literal('backup'),
+  createdAt: Time,
+  croft: Type.String({ description: 'version of Croft' }),
+  objects: Type.Integer(),
+  files: Type.Integer(),
+  file: Type.String({ description: 'the encrypted file, base64' }),
 });

@@ -21,6 +21,7 @@ export const VmDisk = Type.Object({
   volume: Type.Optional(Type.String({ description: 'the volume in it' })),
   size: Type.Optional(Bytes),
   pool: Type.Optional(Type.String()),
+  type: Type.Enum(['disk', 'cdrom']),
   bus: Type.String(),
   device: Type.Optional(Type.String({ description: 'as Linux guests name it' })),
 });
@@ -43,6 +44,8 @@ export const Vm = Type.Object({
   memory: Bytes,
   size: Type.Optional(Type.String({ description: 'name of its instance type' })),
   image: Type.Optional(Type.String()),
+  preference: Type.Optional(Type.String({ description: 'name of its preference' })),
+  machine: Type.Optional(Type.String({ description: 'versioned machine type, kept since its first start' })),
   firmware: Type.Enum(['bios', 'efi']),
   runStrategy: RunStrategy,
   disks: Type.Array(VmDisk),
@@ -57,6 +60,7 @@ export type Vm = Static<typeof Vm>;
 export const DiskWish = Type.Object(
   {
     name: Type.Optional(Name),
+    type: Type.Optional(Type.Enum(['disk', 'cdrom'])),
     size: Type.Optional(Size),
     pool: Type.Optional(Name),
     bus: Type.Optional(Type.Enum(['virtio', 'sata', 'scsi'])),
@@ -87,13 +91,25 @@ export const VmCreate = Type.Object(
     name: Name,
     project: Type.Optional(Name),
     image: Type.Optional(Name),
+    iso: Type.Optional(
+      Type.String({ maxLength: 253, description: 'image in a CD drive, to install from; disks say what to install on' }),
+    ),
     size: Type.Optional(Type.String({ maxLength: 63, description: 'name of an instance type, instead of cpus and memory' })),
+    preference: Type.Optional(
+      Type.String({ maxLength: 63, description: 'name of a preference: defaults for what is left open, e.g. windows' }),
+    ),
     cpus: Type.Optional(Cpus),
     memory: Type.Optional(Size),
     disks: Type.Optional(Type.Array(DiskWish, { maxItems: 16 })),
     nics: Type.Optional(Type.Array(NicWish, { maxItems: 8 })),
     network: Type.Optional(Type.String({ maxLength: 63, description: 'network of the only NIC, instead of nics' })),
     firmware: Type.Optional(Type.Enum(['bios', 'efi'])),
+    timezone: Type.Optional(
+      Type.String({
+        maxLength: 64,
+        description: "zone of its clock, e.g. Europe/Berlin; default UTC, the box's own for Windows",
+      }),
+    ),
     runStrategy: Type.Optional(RunStrategy),
     start: Type.Optional(Type.Boolean()),
     sshKeys: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 16_384 }), { maxItems: 64 })),
@@ -112,6 +128,9 @@ export const VmPatch = Type.Object(
     cpus: Type.Optional(Cpus),
     memory: Type.Optional(Size),
     size: Type.Optional(Type.String({ maxLength: 63 })),
+    machine: Type.Optional(
+      Type.String({ pattern: '^pc-q35-[0-9]+\\.[0-9]+$', description: 'a versioned machine type, e.g. pc-q35-9.2' }),
+    ),
     runStrategy: Type.Optional(RunStrategy),
     nics: Type.Optional(Type.Array(Type.Object({ name: Name, network: Name }, strict), { maxItems: 8 })),
     labels: Type.Optional(
@@ -154,9 +173,17 @@ export const NicBody = Type.Object({ network: Name }, strict);
 
 export const DiskParams = Type.Object({ name: NameOrId, disk: Type.String({ minLength: 1, maxLength: 63 }) });
 export const DiskBody = Type.Object({ size: Size }, strict);
+export const MediumBody = Type.Object({ image: Type.Optional(Name), volume: Type.Optional(Name) }, strict);
+export type MediumBody = Static<typeof MediumBody>;
 export const DiskDeleteQuery = Type.Object({ ...ChangeQuery, deleteVolume: Type.Optional(Type.Boolean()) }, strict);
 
-export const TicketBody = Type.Object({ kind: Type.Optional(Type.Enum(['serial', 'vnc'])) }, strict);
+export const TicketBody = Type.Object(
+  {
+    kind: Type.Optional(Type.Enum(['serial', 'vnc', 'tcp'])),
+    port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: 'a TCP port of the guest, 1 to 65535' })),
+  },
+  strict,
+);
 export const Ticket = Type.Object({ ticket: Type.String(), url: Type.String(), expiresAt: Time });
 
 export const ExplanationOut = Type.Object({
@@ -164,11 +191,4 @@ export const ExplanationOut = Type.Object({
   sentence: Type.String(),
   next: Type.Array(Type.String()),
   evidence: Type.Array(Type.Object({ at: Type.Optional(Type.String()), text: Type.String() })),
-});
-
-export const InstanceType = Type.Object({
-  kind: Type.Literal('instancetype'),
-  name: Type.String(),
-  cpus: Type.Integer(),
-  memory: Bytes,
 });

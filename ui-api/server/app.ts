@@ -7,12 +7,11 @@
  * dry run, idempotency keys and audit. `createApp` composes them; `listen` (listen.ts) serves the app on TCP, TLS and
  * the unix socket at once. OpenAPI is made from the same schemas (openapi.ts).
  *
- * Order matters: the shared hooks live in one scope that loads after cookie, rate-limit and websocket, so that cookies
- * are parsed before anyone asks who calls.
+ * Order matters: the shared hooks live in one scope that loads after rate-limit and websocket. What only changes need is a
+ * hook of those routes alone (plugins/changes.ts): reads are asked for by the thousand, and a hook costs each of them.
  */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import cookie from '@fastify/cookie';
 import rateLimit from '@fastify/rate-limit';
 import websocket from '@fastify/websocket';
 import fastify, { LogController } from 'fastify';
@@ -30,13 +29,15 @@ import { useHeaders } from './plugins/headers.ts';
 import { useIdempotency } from './plugins/idempotency.ts';
 import { usePermissions } from './plugins/permissions.ts';
 import { sendProblem, useProblems } from './plugins/problems.ts';
-import { useValidation } from './plugins/validation.ts';
+import { compilersFactory, useValidation } from './plugins/validation.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
 import { imageRoutes } from './routes/images.ts';
+import { imageUploadRoutes } from './routes/image-uploads.ts';
+import { instancetypeRoutes } from './routes/instancetypes.ts';
 import { networkRoutes } from './routes/networks.ts';
 import { nodeRoutes } from './routes/node.ts';
 import { diskRoutes } from './routes/disks.ts';
@@ -49,6 +50,9 @@ import { tokenRoutes } from './routes/tokens.ts';
 import { uplinkRoutes } from './routes/uplinks.ts';
 import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
+import { vmExportRoutes } from './routes/vm-export.ts';
+import { vmImportRoutes } from './routes/vm-import.ts';
+import { volumeMoveRoutes } from './routes/volume-moves.ts';
 import { vmDeviceRoutes } from './routes/vm-devices.ts';
 import { vmRoutes } from './routes/vms.ts';
 import { volumeRoutes } from './routes/volumes.ts';
@@ -79,8 +83,11 @@ export function createApp(options: AppOptions): Server {
     loggerInstance: logger.child({}, { level: logger.level }),
     // One line per request would drown the log of a polling box; failures are logged by problems.ts, changes audited.
     logController: new LogController({ disableRequestLogging: true }),
+    schemaController: { compilersFactory },
+    // No logger for each request, which costs more than most answers: what is logged names the trace id itself.
+    childLoggerFactory: (base) => base,
     bodyLimit,
-    genReqId: () => randomBytes(8).toString('hex'),
+    genReqId: traceIds(),
     routerOptions: { maxParamLength: 300 },
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
   }) as unknown as Server;
@@ -90,7 +97,6 @@ export function createApp(options: AppOptions): Server {
 
   useProblems(app);
   useHeaders(app, context);
-  app.register(cookie);
   app.register(rateLimit, { global: false, keyGenerator: (request) => request.ip ?? 'local' });
   app.register(websocket, { options: { maxPayload: maxFrame } });
   app.register(async (instance) => {
@@ -116,15 +122,30 @@ export function createApp(options: AppOptions): Server {
   return app;
 }
 
+/** 16 hex digits: eight of this start of the service, eight that count its requests. */
+function traceIds(): () => string {
+  const start = randomBytes(4).toString('hex');
+  let count = 0;
+  return () => {
+    count = (count + 1) >>> 0;
+    return start + count.toString(16).padStart(8, '0');
+  };
+}
+
 function allRoutes(scope: Server, context: AppContext, routes: RouteList): void {
   systemRoutes(scope, context, routes);
   sessionRoutes(scope, context);
   vmRoutes(scope, context);
+  instancetypeRoutes(scope);
   vmActionRoutes(scope, context);
   vmDeviceRoutes(scope);
+  vmImportRoutes(scope);
+  vmExportRoutes(scope, context);
   snapshotRoutes(scope, context);
+  volumeMoveRoutes(scope, context);
   consoleRoutes(scope, context);
   imageRoutes(scope);
+  imageUploadRoutes(scope, context);
   volumeRoutes(scope);
   networkRoutes(scope);
   uplinkRoutes(scope);

@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../appliance/host/files.ts';
-import { selfSigned } from './self-signed.ts';
+import { selfSigned } from '../../appliance/host/self-signed.ts';
 
 export type Certificate = {
   key: string;

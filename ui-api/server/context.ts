@@ -6,7 +6,7 @@ import type { Static, TSchema } from 'typebox';
 import type { Config } from '../../appliance/config.ts';
 import type { ErrorCode } from '../../appliance/errors.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
-import type { BoxPort } from '../../appliance/ports.ts';
+import type { BoxPort, ImageUploads, VmExports } from '../../appliance/ports.ts';
 import type { Events } from '../../appliance/reconcile/events.ts';
 import type { Tasks } from '../../appliance/reconcile/tasks.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
@@ -21,6 +21,8 @@ export type AppOptions = {
   /** Box-local records: sessions, one-time tokens, idempotency keys, audit. */
   box: ApiRecords;
   port: BoxPort;
+  uploads: ImageUploads;
+  exports: VmExports;
   tasks: Tasks;
   events: Events;
   config: Config;
@@ -59,6 +61,8 @@ declare module 'fastify' {
     permission?: Permission;
     /** The answer or body carries a secret: never kept for replays, never shown in errors. */
     secret?: boolean;
+    /** One of many pieces of a change that was audited when it began. */
+    piece?: boolean;
     /** Changes nothing that lasts (a sign-in, a ticket): no dry run. */
     transient?: boolean;
   }

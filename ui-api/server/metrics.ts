@@ -12,7 +12,7 @@ import {
   type VirtualMachineInstance,
 } from '../../appliance/resources/virtual-machine.ts';
 import type { AppContext } from './context.ts';
-import { cpusOf, memoryOf, printableStatusOf } from './projections/vm.ts';
+import { memoryOf, printableStatusOf } from './projections/vm.ts';
 import { createUsageMetrics } from './usage-metrics.ts';
 import { viewVms } from './views.ts';
 
@@ -82,14 +82,17 @@ export function createMetrics({ store, tasks, port, version }: AppContext) {
   function describeVm(vm: VirtualMachine): void {
     const { name, namespace = '', creationTimestamp } = vm.metadata;
     const status = printableStatusOf(vm);
-    const spec = vm.spec.template.spec;
     vmInfo.set(
-      { name, namespace, status, status_group: groups[status] ?? 'error', machine_type: spec.domain.machine?.type ?? '' },
+      {
+        name,
+        namespace,
+        status,
+        status_group: groups[status] ?? 'error',
+        machine_type: vm.status?.croft?.machine ?? vm.spec.template.spec.domain.machine?.type ?? '',
+      },
       1,
     );
     if (creationTimestamp) vmCreated.set({ name, namespace }, Date.parse(creationTimestamp) / 1000);
-    vmRequests.set({ name, namespace, resource: 'cpu', unit: 'cores', source: 'domain' }, cpusOf(spec));
-    vmRequests.set({ name, namespace, resource: 'memory', unit: 'bytes', source: 'domain' }, memoryOf(spec));
   }
 
   function describeInstance(instance: VirtualMachineInstance): void {
@@ -150,7 +153,9 @@ export function createMetrics({ store, tasks, port, version }: AppContext) {
       vms.items.forEach(describeVm);
       instances.items.forEach(describeInstance);
       usage.set(used, (key) => nodeOf(instances.items, key));
-      for (const { name, project, disks } of views) {
+      for (const { name, project, disks, cpus, memory } of views) {
+        vmRequests.set({ name, namespace: project, resource: 'cpu', unit: 'cores', source: 'domain' }, cpus);
+        vmRequests.set({ name, namespace: project, resource: 'memory', unit: 'bytes', source: 'domain' }, memory);
         for (const { device = '', volume = '', size } of disks) {
           if (size !== undefined) diskBytes.set({ name, namespace: project, device, persistentvolumeclaim: volume }, size);
         }

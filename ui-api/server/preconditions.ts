@@ -2,14 +2,22 @@
  * ETag and If-Match. The tag names the version of what a person wishes (spec and labels), not of what the box
  * observed: a guest that gets its address meanwhile spoils nobody's change.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CroftError } from '../../appliance/errors.ts';
 import type { Resource } from '../../appliance/resources/meta.ts';
 
-export function etagOf({ metadata, spec }: Resource): string {
+/** Tags of objects that can't change any more: those the store shares among its readers. */
+const known = new WeakMap<Resource, string>();
+
+export function etagOf(object: Resource): string {
+  const found = known.get(object);
+  if (found !== undefined) return found;
+  const { metadata, spec } = object;
   const wish = JSON.stringify([metadata.uid, metadata.generation, metadata.labels, metadata.annotations, spec]);
-  return `"${createHash('sha256').update(wish).digest('base64url').slice(0, 22)}"`;
+  const made = `"${hash('sha256', wish, 'base64url').slice(0, 22)}"`;
+  if (Object.isFrozen(object)) known.set(object, made);
+  return made;
 }
 
 export const tag = (reply: FastifyReply, object: Resource): FastifyReply => reply.header('etag', etagOf(object));

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { parseListen, pathsOf, type Config } from '../../appliance/config.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
-import type { BoxPort } from '../../appliance/ports.ts';
+import type { BoxPort, ImageUploads, VmExports } from '../../appliance/ports.ts';
 import type { BoxStore } from '../../appliance/store/box/box-store.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
 import { ensureFirstSignIn } from '../auth/setup-links.ts';
@@ -15,6 +15,8 @@ export type ApiOptions = {
   store: ResourceStore;
   box: BoxStore;
   port: BoxPort;
+  uploads: ImageUploads;
+  exports: VmExports;
   logger: Logger;
   version: string;
 };
@@ -27,10 +29,22 @@ export type Api = {
 };
 
 /** Serves on the configured address and on local root's socket. @throws CroftError `in-use` when the address is taken */
-export async function startApi({ config, store, box, port, logger, version }: ApiOptions): Promise<Api> {
+export async function startApi({ config, store, box, port, uploads, exports, logger, version }: ApiOptions): Promise<Api> {
   const paths = pathsOf(config);
   const { host, port: tcpPort, loopback } = parseListen(config.listen);
-  const app = createApp({ store, box, port, tasks: box.tasks, events: box.events, config, logger, version, consoleDist });
+  const app = createApp({
+    store,
+    box,
+    port,
+    uploads,
+    exports,
+    tasks: box.tasks,
+    events: box.events,
+    config,
+    logger,
+    version,
+    consoleDist,
+  });
   // Loaded only where it is needed: making certificates costs memory that a loopback box can keep.
   const tls = loopback ? undefined : await (await import('./certificate.ts')).ensureCertificate(join(paths.keys), [host]);
   const listening = await listen(app, { tcp: { host, port: tcpPort }, tls, unixSocket: paths.apiSocket });

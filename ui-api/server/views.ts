@@ -6,8 +6,10 @@ import {
   type DataVolume,
   type PersistentVolumeClaim,
 } from '../../appliance/resources/data-volume.ts';
+import type { CapturedTypes } from '../../appliance/resources/instancetype.ts';
 import { virtualMachine, virtualMachineInstance, type VirtualMachine } from '../../appliance/resources/virtual-machine.ts';
 import type { ListQuery, ResourceStore } from '../../appliance/store/store.ts';
+import { typesOf } from '../../appliance/vm/types-of-vm.ts';
 import { wishedDisks } from '../../appliance/vm/guest-shape.ts';
 import type { Vm } from '../schemas/vm.ts';
 import { projectVolume, usersOfClaims } from './projections/objects.ts';
@@ -22,7 +24,19 @@ export async function viewVm(store: ResourceStore, vm: VirtualMachine): Promise<
     ...names.map((claim) => store.get(persistentVolumeClaim, claim, namespace)),
   ]);
   const present = claims.filter((claim) => claim !== undefined);
-  return projectVm({ vm, instance, claims: new Map(present.map((claim) => [claim.metadata.name, claim])) });
+  const types = await uncaptured(store, vm);
+  return projectVm({ vm, instance, types, claims: new Map(present.map((claim) => [claim.metadata.name, claim])) });
+}
+
+/** Whether a VM names an instance type or preference that no controller has captured in its status yet. */
+export const isUncaptured = ({ spec, status }: VirtualMachine): boolean =>
+  !status?.croft?.types && (spec.instancetype !== undefined || spec.preference !== undefined);
+
+/** What a VM is made of that no controller has seen yet; undefined otherwise. */
+export async function uncaptured(store: ResourceStore, vm: VirtualMachine): Promise<CapturedTypes | undefined> {
+  if (!isUncaptured(vm)) return undefined;
+  const found = await typesOf(store, vm);
+  return 'types' in found ? found.types : undefined;
 }
 
 /** All VMs of a project, or of all. */
@@ -39,9 +53,11 @@ export async function viewVms(store: ResourceStore, query: Pick<ListQuery, 'name
   );
   const instanceOf = new Map(instances.items.map((item) => [`${item.metadata.namespace}/${item.metadata.name}`, item]));
   const none: ReadonlyMap<string, PersistentVolumeClaim> = new Map();
-  return vms.items.map((vm) =>
+  const types = await Promise.all(vms.items.map((vm) => uncaptured(store, vm)));
+  return vms.items.map((vm, index) =>
     projectVm({
       vm,
+      types: types[index],
       instance: instanceOf.get(`${vm.metadata.namespace}/${vm.metadata.name}`),
       claims: claimsOf.get(vm.metadata.namespace) ?? none,
     }),

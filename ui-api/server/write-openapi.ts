@@ -13,6 +13,8 @@ export async function openApiText(): Promise<string> {
     store: nothing,
     box: nothing,
     port: nothing,
+    uploads: nothing,
+    exports: nothing,
     tasks: nothing,
     events: nothing,
     config: loadConfig({}, {}),

@@ -53,6 +53,7 @@ export function startSnapshots(
     startController({
       name: 'snapshot',
       logger,
+      gate: context.peers?.gate,
       watches: [
         watching(snapshots),
         watching(informers.virtualMachine, (vm) =>
@@ -67,6 +68,7 @@ export function startSnapshots(
     startController({
       name: 'restore',
       logger,
+      gate: context.peers?.gate,
       watches: [
         watching(restores),
         watching(snapshots, (snapshot) =>
@@ -87,6 +89,7 @@ export function startSnapshots(
     startController({
       name: 'clone',
       logger,
+      gate: context.peers?.gate,
       watches: [
         watching(clones),
         watching(snapshots, (snapshot) =>

@@ -8,7 +8,7 @@ import {
   type VirtualMachineSnapshot,
 } from '../../resources/snapshot.ts';
 import { virtualMachine, type VirtualMachine } from '../../resources/virtual-machine.ts';
-import { persistentVolumeClaim } from '../../resources/data-volume.ts';
+import { persistentVolumeClaim, poolOfClaim, storageClassOf } from '../../resources/data-volume.ts';
 import { CroftError } from '../../errors.ts';
 import { editObject, editStatus, mustGet } from '../../store/edit.ts';
 import type { VmContext } from '../context.ts';
@@ -97,8 +97,8 @@ async function begin(
     snapshotDisks(vm.spec.template.spec).map(async ({ claim, volume }) => {
       const found = await context.volumes.resolve(namespace, claim);
       if ('pending' in found) throw new CroftError('unavailable', found.pending);
-      const { spec } = await mustGet(context.store, persistentVolumeClaim, claim, namespace);
-      return { name: volume, claim, volumeId: found.volumeId, size: found.size, storageClassName: spec.storageClassName };
+      const storageClassName = storageClassOf(poolOfClaim(await mustGet(context.store, persistentVolumeClaim, claim, namespace)));
+      return { name: volume, claim, volumeId: found.volumeId, size: found.size, storageClassName };
     }),
   );
   const content = contentOf(vm, disks, snapshot.metadata.labels?.[idLabel] as string);

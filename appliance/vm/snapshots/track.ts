@@ -1,6 +1,7 @@
 /**
- * Snapshots, restores and clones as tasks. The objects' own status is the truth and the reconcilers' work goes on with or
- * without a task; a task only tells of it, for those who watch tasks, and is taken up again after a restart.
+ * Snapshots, restores, clones and moves as tasks. The objects' own status is the truth and the reconcilers' work goes on with or
+ * without a task; a task only tells of it, for those who watch tasks, and is taken up again after a restart. Where a task
+may be cancelled, that deletes the object, and the task ends when its reconciler has undone the work.
  */
 import { CroftError, isCroftError } from '../../errors.ts';
 import type { Logger } from '../../host/logger.ts';
@@ -18,6 +19,7 @@ import {
   type VirtualMachineRestore,
   type VirtualMachineSnapshot,
 } from '../../resources/snapshot.ts';
+import { volumeMove, type VolumeMove } from '../../resources/volume-move.ts';
 import type { ResourceStore } from '../../store/store.ts';
 
 /** How far work is: a fraction and words, and its end. */
@@ -60,16 +62,32 @@ export function cloneState({ status }: VirtualMachineClone): WorkState {
   return { progress, step, ...(endedAt === undefined ? {} : { ended: true }), ...(error === undefined ? {} : { error }) };
 }
 
+export function moveState({ spec, status }: VolumeMove): WorkState {
+  const { endedAt, error, from, step } = status?.croft ?? {};
+  const waiting = status?.conditions?.find(({ type }) => type === 'Progressing')?.message;
+  const copying = `copying from ${from} to ${spec.pool}`;
+  const words = step === undefined ? (waiting ?? 'waiting') : step === 'undoing' ? 'undoing' : copying;
+  const failed = endedAt !== undefined && status?.phase !== 'Succeeded';
+  return {
+    progress: status?.progress ?? 0,
+    step: words,
+    ...(endedAt === undefined ? {} : { ended: true }),
+    ...(failed ? { error: error ?? 'It failed.' } : {}),
+  };
+}
+
 type Trackable = {
   kind: Kind;
   verb: string;
   state: (object: never) => WorkState;
+  cancellable?: true;
 };
 
 const trackables: readonly Trackable[] = [
   { kind: virtualMachineSnapshot, verb: 'vm.snapshot', state: snapshotState },
   { kind: virtualMachineRestore, verb: 'vm.restore', state: restoreState },
   { kind: virtualMachineClone, verb: 'vm.clone', state: cloneState },
+  { kind: volumeMove, verb: 'volume.move', state: moveState, cancellable: true },
 ];
 
 /** Labels and annotations of an object whose work is to be told of by a task. */
@@ -81,19 +99,20 @@ export function trackedMetadata(): {
   return { taskId, metadata: { labels: { [idLabel]: newId() }, annotations: { [taskAnnotation]: taskId } } };
 }
 
-/** Begins the task that an object's annotation names. The work is the reconcilers'; this only follows it. */
+/** Begins the task that an object's annotation names; `about` is a VM's name, or whatever else it is done to. The work is the reconcilers'; this only follows it. */
 export function track(
   parts: { tasks: Tasks; store: ResourceStore; logger: Logger },
   object: Resource,
-  vm: string,
+  about: string | Task['target'],
   by?: string,
 ): Task | undefined {
   const found = trackables.find(({ kind }) => kind.kind === object.kind);
   const id = object.metadata.annotations?.[taskAnnotation];
   if (!found || id === undefined) return undefined;
-  const target = { kind: 'VirtualMachine', name: vm, project: object.metadata.namespace };
+  const target = typeof about === 'string' ? { kind: 'VirtualMachine', name: about, project: object.metadata.namespace } : about;
+  const { verb, cancellable = false } = found;
   parts.tasks
-    .run({ id, verb: found.verb, target, ...(by === undefined ? {} : { by }) }, (handle) =>
+    .run({ id, verb, target, cancellable, ...(by === undefined ? {} : { by }) }, (handle) =>
       follow(parts.store, found, object, handle),
     )
     .catch((error: unknown) => parts.logger.debug({ err: error, task: id }, 'a task ended without success'));
@@ -128,14 +147,11 @@ export async function resumeTracked({
 }
 
 /** Resolves when the object's work has ended well. @throws CroftError with the sentence of its failure */
-async function follow(
-  store: ResourceStore,
-  { kind, state }: Trackable,
-  { metadata }: Resource,
-  handle: TaskHandle,
-): Promise<void> {
+async function follow(store: ResourceStore, trackable: Trackable, { metadata }: Resource, handle: TaskHandle): Promise<void> {
+  const { kind, state } = trackable;
   const { name, namespace } = metadata;
   for (;;) {
+    if (trackable.cancellable && isCancelled(handle)) return await undone(store, trackable, metadata, handle);
     const { resourceVersion } = await store.list(kind, { namespace, limit: 1 });
     const present = await store.get(kind, name, namespace);
     if (!present) throw new CroftError('not-found', `${kind.kind} ${name} was deleted.`);
@@ -147,9 +163,37 @@ async function follow(
         if (isOver(state(object as never), handle)) return;
       }
     } catch (error) {
+      if (!isCroftError(error, 'expired') && !isCancelled(handle)) throw error;
+    }
+    if (!trackable.cancellable || !isCancelled(handle)) handle.signal.throwIfAborted();
+  }
+}
+
+/** By a person; the end of the service cuts a task off, and the work goes on at the next start. */
+const isCancelled = ({ signal }: TaskHandle): boolean =>
+  signal.aborted && isCroftError(signal.reason) && signal.reason.code !== 'unavailable';
+
+/** Deletes the object and waits until its reconciler has let it go. @throws the cancellation, unless it came too late */
+async function undone(
+  store: ResourceStore,
+  { kind, state }: Trackable,
+  metadata: Resource['metadata'],
+  handle: TaskHandle,
+): Promise<void> {
+  const { name, namespace } = metadata;
+  for (;;) {
+    const { resourceVersion } = await store.list(kind, { namespace, limit: 1 });
+    if (!(await store.delete(kind, name, namespace))) throw handle.signal.reason;
+    try {
+      for await (const { type, object } of store.watch(kind, { namespace, resourceVersion })) {
+        if (object.metadata.name !== name || type === 'BOOKMARK') continue;
+        const { ended, error } = state(object as never);
+        if (ended && error === undefined) return;
+        if (ended || type === 'DELETED') throw handle.signal.reason;
+      }
+    } catch (error) {
       if (!isCroftError(error, 'expired')) throw error;
     }
-    handle.signal.throwIfAborted();
   }
 }
 

@@ -2,11 +2,11 @@
  * A bootable GPT disk as one plain file, without loop devices or mounts: BIOS-boot partition with GRUB's core
  * image, ESP with GRUB for UEFI, kernel, initramfs and configuration, and the ext4 root.
  */
-import { copyFile, mkdir, open, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { gptTypes, installBiosBoot, sector, writeInto } from '../disk-parts.ts';
 import type { Run } from './kernel.ts';
 
-const sector = 512;
 const mib = 1024 * 1024;
 
 /** Fixed layout; sizes and starts in bytes. The root file system is sparse. */
@@ -15,12 +15,6 @@ export const layout = {
   esp: { start: 2 * mib, size: 46 * mib },
   root: { start: 48 * mib, size: 208 * mib },
   size: 257 * mib,
-};
-
-const gptTypes = {
-  biosBoot: '21686148-6449-6E6F-744E-656564454649',
-  esp: 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
-  linux: '0FC63DAF-8483-4772-8E79-3D69D8477DE4',
 };
 
 /** Fixed identities: two builds from the same packages are to be the same bytes. */
@@ -51,7 +45,11 @@ export async function makeBootDisk(parts: BootDisk, run: Run, signal?: AbortSign
   await run(['sfdisk', '--quiet', '--no-reread', '--no-tell-kernel', parts.disk], { input: partitionTable(), signal });
   await makeEsp(parts, run, signal);
   await makeRoot(parts, run, signal);
-  await installBiosBoot(parts, run, signal);
+  await installBiosBoot(
+    { disk: parts.disk, workDir: parts.workDir, partition: layout.biosBoot, prefix: '(,gpt2)/grub', modules: grubModules },
+    run,
+    signal,
+  );
 }
 
 function partitionTable(): string {
@@ -135,48 +133,4 @@ async function fixChangeTimes({ rootTree, disk, workDir }: BootDisk, run: Run, s
   await writeFile(script, `${lines.join('\n')}\n`);
   const env = { E2FSPROGS_FAKE_TIME: String(buildEpoch) };
   await run(['debugfs', '-w', '-f', script, `${disk}?offset=${layout.root.start}`], { env, timeout: 60_000, signal });
-}
-
-/**
- * What grub-bios-setup does, by hand, because that wants block devices: the core image goes to the start of the
- * BIOS-boot partition, and the two places that say where it lies are filled in (grub-core/boot/i386/pc/boot.S:
- * kernel_sector at 0x5c; diskboot.S: the first block list entry at 500, whose length grub-mkimage has set).
- */
-async function installBiosBoot(parts: BootDisk, run: Run, signal?: AbortSignal): Promise<void> {
-  const coreFile = join(parts.workDir, 'core.img');
-  await run(['grub-mkimage', '-O', 'i386-pc', '-p', '(,gpt2)/grub', '-o', coreFile, 'biosdisk', ...grubModules], { signal });
-  const core = await readFile(coreFile);
-  const firstSector = layout.biosBoot.start / sector;
-  if (core.length > layout.biosBoot.size)
-    throw new Error(`GRUB's core image of ${core.length} bytes exceeds ${layout.biosBoot.size}`);
-  core.writeBigUInt64LE(BigInt(firstSector + 1), 500);
-  const boot = await readFile('/usr/lib/grub/i386-pc/boot.img');
-  boot.writeBigUInt64LE(BigInt(firstSector), 0x5c);
-  const disk = await open(parts.disk, 'r+');
-  try {
-    // Only the code area: the bytes from 440 on are the disk signature and the protective partition table.
-    await disk.write(boot, 0, 440, 0);
-    await disk.write(core, 0, core.length, layout.biosBoot.start);
-  } finally {
-    await disk.close();
-  }
-}
-
-/** Copies a file into the disk at an offset, leaving holes where it is zero. */
-async function writeInto(disk: string, file: string, offset: number): Promise<void> {
-  const source = await open(file, 'r');
-  const target = await open(disk, 'r+');
-  try {
-    const chunk = Buffer.alloc(mib);
-    for (let position = 0; ; ) {
-      const { bytesRead } = await source.read(chunk, 0, chunk.length, position);
-      if (bytesRead === 0) return;
-      const bytes = chunk.subarray(0, bytesRead);
-      if (bytes.some((byte) => byte !== 0)) await target.write(bytes, 0, bytesRead, offset + position);
-      position += bytesRead;
-    }
-  } finally {
-    await source.close();
-    await target.close();
-  }
 }

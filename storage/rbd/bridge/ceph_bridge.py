@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import threading
+import time
 
 import rados
 import rbd
@@ -210,6 +211,45 @@ def record_remove(args, _):
         ioctx.operate_write_op(op, args["object"])
 
 
+NAMES = {}
+TOUCH_SECONDS = 15
+
+
+def names_of_groups(pool, groups):
+    """An object name in every placement group of the pool; asked of the monitors once, for a name's group never changes."""
+    if len(NAMES.get((pool, groups), {})) < groups:
+        found, number = {}, 0
+        while len(found) < groups and number < 200 * groups:
+            name = "croft.touch.%d" % number
+            number += 1
+            answer = json.loads(command({"command": {"prefix": "osd map", "pool": pool, "object": name, "format": "json-pretty"}}, None))
+            found.setdefault(answer["pgid"], name)
+        NAMES[(pool, groups)] = found
+    return NAMES[(pool, groups)].values()
+
+
+def touch_groups(args, _):
+    """Every operation carries our map's epoch, and a group answers only when it has that map itself."""
+    names = [(pool["name"], list(names_of_groups(pool["name"], pool["groups"]))) for pool in args["pools"]]
+    connected().wait_for_latest_osdmap()
+    opened, pending, groups = [], [], 0
+    try:
+        for pool, objects in names:
+            ioctx = connected().open_ioctx(pool)
+            opened.append(ioctx)
+            groups += len(objects)
+            pending += [ioctx.aio_stat(name, lambda *_: None) for name in objects]
+        deadline = time.monotonic() + TOUCH_SECONDS
+        while time.monotonic() < deadline and not all(one.is_complete() for one in pending):
+            time.sleep(0.01)
+        # That there is no such object is an answer like any other.
+        answered = sum(1 for one in pending if one.is_complete() and one.get_return_value() in (0, -errno.ENOENT))
+        return {"groups": groups, "answered": answered}
+    finally:
+        for ioctx in opened:
+            ioctx.close()
+
+
 OPERATIONS = {
     "ping": lambda _args, _progress: "pong",
     "command": command,
@@ -229,6 +269,7 @@ OPERATIONS = {
     "record-list": record_list,
     "record-set": record_set,
     "record-remove": record_remove,
+    "touch-groups": touch_groups,
 }
 
 

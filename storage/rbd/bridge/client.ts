@@ -83,6 +83,13 @@ export function createBridge(conf: string, owner: { uid: number; gid: number } |
     setRecord: (place: Place, object: string, key: string, value: string) => call('record-set', { ...place, object, key, value }),
     removeRecord: (place: Place, object: string, key: string) => unlessGone(call('record-remove', { ...place, object, key })),
 
+    /**
+     * A read of every placement group of the pools, by a client that has the monitors' newest map.
+     * @returns how many groups there are and how many answered
+     */
+    touchGroups: (pools: { name: string; groups: number }[]) =>
+      call<{ groups: number; answered: number }>('touch-groups', { pools }, { timeout: longTimeout }),
+
     close: () => worker.close(),
   };
 }

@@ -40,6 +40,22 @@ describe('other nouns', () => {
     expect(api.seen[0]?.body).toEqual({ name: 'deb', source: { url: 'https://x.example/deb.qcow2' } });
   });
 
+  it('image add takes a name or an alias of the catalogue, and says what was meant', async () => {
+    const entry = { name: 'ubuntu-24.04', title: 'Ubuntu', aliases: ['ubuntu'], url: 'https://x', user: 'ubuntu' };
+    api.routes['GET /v1/image-catalogue'] = (_request, response) => json(response, 200, { items: [entry] });
+    api.routes['POST /v1/images'] = ({ body }, response) => {
+      api.objects.images = [{ kind: 'image', ...(body as object), state: 'ready' }];
+      json(response, 201, api.objects.images[0]);
+    };
+    expect((await croft('image add ubuntu')).code).toBe(0);
+    const sent = api.seen.find(({ method }) => method === 'POST');
+    expect(sent?.body).toEqual({ name: 'ubuntu-24-04', source: { catalogue: 'ubuntu-24.04' } });
+    const wrong = await croft('image add ubuntu-24.4');
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toContain('Did you mean ubuntu-24.04?');
+    expect((await croft('image catalogue')).stdout).toMatch(/ubuntu-24.04 +Ubuntu +ubuntu/);
+  });
+
   it('network create sends what was given', async () => {
     await croft('network create prod --vlan 20 --address 10.20.0.1/24 --dhcp');
     expect(api.seen[0]?.body).toEqual({ name: 'prod', vlan: 20, address: '10.20.0.1/24', dhcp: true });

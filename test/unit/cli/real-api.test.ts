@@ -1,4 +1,6 @@
 /** The CLI against the real API (SQLite stores, a pretended box): that both speak of the same routes and fields. */
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { editStatus } from '../../../appliance/store/edit.ts';
@@ -87,5 +89,26 @@ describe('the CLI on the real API', () => {
     expect((await croft('vm delete t1 --yes --timeout 10s')).code).toBe(0);
     expect((await croft('network delete vlan20 --yes')).code).toBe(0);
     expect((await croft('vm list')).stderr).toBe('None.\n');
+  });
+});
+
+describe('a backup by the CLI', () => {
+  const passphrase = 'a passphrase of some length';
+
+  it('is made by the API and restored into an empty directory; the passphrase is never an argument', async () => {
+    const file = join(api.directory, 'box.croft');
+    expect((await croft(['node', 'backup', file, '--passphrase-stdin'], 'short\n')).code).toBe(2);
+    const made = await croft(['node', 'backup', file, '--passphrase-stdin'], `${passphrase}\n`);
+    expect(made).toMatchObject({ code: 0, stdout: '', stderr: expect.stringMatching(/holds \d+ objects/) });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const env = { CROFT_DATA: join(api.directory, 'restored'), CROFT_RUN: join(api.directory, 'r') };
+    const restore = (...more: string[]) =>
+      runCli(['node', 'restore', file, '--passphrase-stdin', ...more], { env, stdin: `${passphrase}\n` });
+    expect(await restore()).toMatchObject({ code: 0, stderr: expect.stringContaining('This box is now the one of') });
+    expect(await restore()).toMatchObject({ code: 5, stderr: expect.stringContaining("--force 'replace this box'") });
+    expect((await restore('--force', 'replace this box')).code).toBe(0);
+    const wrong = await runCli(['node', 'restore', file, '--passphrase-stdin'], { env, stdin: 'another passphrase\n' });
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('does not open') });
+    expect((await runCli(['node', 'restore', file], { env })).code).toBe(2);
   });
 });

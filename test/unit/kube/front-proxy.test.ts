@@ -8,7 +8,7 @@ import { run } from '../../../appliance/host/exec.ts';
 import { silentLogger } from '../../../appliance/host/logger.ts';
 import { listenForFrontProxy, type FrontProxy } from '../../../ui-api/server/kube/front-proxy.ts';
 import type { SubresourceContext } from '../../../ui-api/server/kube/subresources.ts';
-import { selfSigned } from '../../../ui-api/server/self-signed.ts';
+import { selfSigned } from '../../../appliance/host/self-signed.ts';
 
 let directory: string;
 let listener: FrontProxy;

@@ -46,6 +46,35 @@ const spec: GuestSpec = {
   graphics: false,
 };
 
+test('enlightenments, hidden KVM, a zone and Secure Boot are on the command line', () => {
+  const wish = { relaxed: {}, spinlocks: { spinlocks: 8191 }, synictimer: { direct: {} }, vapic: { enabled: false } };
+  const windows: GuestSpec = {
+    ...spec,
+    hyperv: wish,
+    hideKvm: true,
+    timezone: 'Europe/Berlin',
+    firmware: 'efi',
+    secureBoot: true,
+  };
+  const kvm = { ...context, accelerator: 'kvm' as const, efi: { code: '/c', vars: '/v' } };
+  const argv = buildArgv(windows, kvm);
+  expect(argv[argv.indexOf('-cpu') + 1]).toBe('host,hv-time,hv-relaxed,hv-stimer,hv-stimer-direct,hv-spinlocks=8191,kvm=off');
+  expect(argv[argv.indexOf('-rtc') + 1]).toBe('base=localtime,driftfix=slew');
+  expect(argv[argv.indexOf('-machine') + 1]).toContain('smm=on');
+  expect(argv).toContain('driver=cfi.pflash01,property=secure,value=on');
+  // Emulated, there is nothing to enlighten.
+  const emulated = buildArgv(windows, context);
+  expect(emulated[emulated.indexOf('-cpu') + 1]).toBe('max');
+});
+
+test('a CD drive may be empty', () => {
+  expect(diskDevice({ name: 'cd', index: 2, kind: 'cdrom', bus: 'sata' })).toEqual({
+    driver: 'ide-cd',
+    id: 'disk2-cd',
+    bus: 'ide.2',
+  });
+});
+
 /** One option with its value per line. */
 const lines = (argv: string[]): string[] => {
   const found: string[] = [];

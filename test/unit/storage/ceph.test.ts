@@ -29,13 +29,13 @@ describe('texts', () => {
     expect(text).not.toMatch(/\/etc\/ceph|\/var\/lib\/ceph/);
   });
 
-  it('lets one disk report another where there is one box, and asks for two boxes otherwise', () => {
+  it('lets one disk report another where there is one box, one box another otherwise', () => {
     const lines = (failureDomain: 'osd' | 'host') => daemonConf({ ...settings, failureDomain }, cephPaths('/d')).split('\n');
     expect(lines('osd')).toEqual(
       expect.arrayContaining(['mon osd min down reporters = 1', 'mon osd reporter subtree level = osd']),
     );
     expect(lines('host')).toEqual(
-      expect.arrayContaining(['mon osd min down reporters = 2', 'mon osd reporter subtree level = host']),
+      expect.arrayContaining(['mon osd min down reporters = 1', 'mon osd reporter subtree level = host']),
     );
   });
 

@@ -35,7 +35,7 @@ describe('validate', () => {
   it('names unknown and missing fields, and those known there', () => {
     const [unknown] = told(vm({ runStrateg: 'Always' }));
     expect(unknown).toBe(
-      '/spec/runStrateg is not a known field (known here: runStrategy, running, template, dataVolumeTemplates)',
+      '/spec/runStrateg is not a known field (known here: runStrategy, running, template, dataVolumeTemplates, instancetype, preference)',
     );
     expect(told({ ...vm(), spec: {} })).toEqual(['/spec/template is missing and required']);
     expect(told({ metadata: { name: 'a', namespace: 'b' } })).toEqual(['/spec is missing and required']);
@@ -89,5 +89,40 @@ describe('validate', () => {
       'status.ready: "yes" must be a boolean',
     );
     validateStatus(virtualMachine, {});
+  });
+});
+
+describe('fields of KubeVirt that Croft does not support', () => {
+  const vm = (spec: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
+    metadata: { name: 'a', namespace: 'default' },
+    spec: { template: { spec: { domain: { devices: {} }, ...spec } }, ...more },
+  });
+  const codeOf = (object: unknown): { code?: string; message: string } => {
+    try {
+      validateObject(virtualMachine, object);
+    } catch (error) {
+      return error as { code: string; message: string };
+    }
+    return { message: '' };
+  };
+
+  it.each([
+    [vm({ affinity: {} }), 'spec.template.spec.affinity'],
+    [vm({ domain: { devices: { gpus: [{ name: 'g' }] } } }), 'spec.template.spec.domain.devices.gpus'],
+    [vm({ domain: { devices: { disks: [{ name: 'a', lun: {} }] } } }), 'spec.template.spec.domain.devices.disks[0].lun'],
+    [
+      vm({ domain: { devices: { interfaces: [{ name: 'a', model: 'rtl8139' }] } } }),
+      'spec.template.spec.domain.devices.interfaces[0].model: "rtl8139"',
+    ],
+    [vm({}, { updateVolumesStrategy: 'Migration' }), 'spec.updateVolumesStrategy'],
+  ])('are told apart, by their path', (object, path) => {
+    const { code, message } = codeOf(object);
+    expect(code).toBe('unsupported-field');
+    expect(message).toContain(path);
+  });
+
+  it('from typing errors, which stay invalid input', () => {
+    expect(codeOf(vm({ afinity: {} })).code).toBe('invalid-input');
+    expect(codeOf(vm({ affinity: {}, afinity: {} })).code).toBe('invalid-input');
   });
 });

@@ -17,6 +17,12 @@ const noun: Noun<Disk> = {
 
 type WishOptions = { size?: string; wipe?: string[] };
 
+/** `box-2:/dev/sdb` names the box too, in a cluster of several. */
+export const placeOf = (text: string): { path: string; node?: string } => {
+  const [, node, path] = /^([a-z0-9-]+):(\/.*)$/.exec(text) ?? [];
+  return node === undefined || path === undefined ? { path: text } : { path, node };
+};
+
 /** Options of a disk that is to be taken in. */
 export const wishOptions = (command: Command): Command =>
   command
@@ -37,7 +43,7 @@ function addAdd(parent: Command, shell: Shell): void {
   add.option('--pool <pool>', 'the pool, where there are several');
   waitOptions(dryRunOption(add));
   onAction<WishOptions & { pool?: string }>(add, shell, async ({ args: [path = ''], options, session }) => {
-    const body = { path, size: options.size, wipe: options.wipe, pool: options.pool };
+    const body = { ...placeOf(path), size: options.size, wipe: options.wipe, pool: options.pool };
     const ask = (query?: object) => session.client.request<Disk>('POST', '/v1/disks', { body, query: { ...query } });
     if (await dryRun(session, ask)) return;
     await follow(session, (await ask()).body);
@@ -48,7 +54,7 @@ function addReplace(parent: Command, shell: Shell): void {
   const replace = parent.command('replace <disk> <path>').description('put another disk in the place of one');
   waitOptions(dryRunOption(wishOptions(replace)));
   onAction<WishOptions>(replace, shell, async ({ args: [old = '', path = ''], options, session }) => {
-    const body = { path, size: options.size, wipe: options.wipe };
+    const body = { ...placeOf(path), size: options.size, wipe: options.wipe };
     const target = `/v1/disks/${encodeURIComponent(old)}/replace`;
     const ask = (query?: object) => session.client.request<Disk>('POST', target, { body, query: { ...query } });
     if (await dryRun(session, ask)) return;

@@ -6,7 +6,7 @@ import { collect, dryRunOption, outputOption, parseInteger, waitOptions } from '
 import { poolColumns } from '../output/columns.ts';
 import { onAction, type Shell } from '../session.ts';
 import { waitUntil } from '../wait.ts';
-import { wishOptions } from './disk.ts';
+import { placeOf, wishOptions } from './disk.ts';
 import { addDelete, addList, addShow, dryRun, type Noun } from './resource.ts';
 
 const noun: Noun<Pool> = { noun: 'pool', title: 'Pool', collection: (client) => client.pools, columns: poolColumns };
@@ -41,8 +41,12 @@ type InitOptions = { disk?: string[]; size?: string; wipe?: string[]; replicas?:
 function addInit(parent: Command, shell: Shell): void {
   const init = parent
     .command('init <name>')
-    .description('make a replicated pool of disks of this box')
-    .option('--disk <path>', 'a whole disk, a partition or (to try things out) a file; repeatable', collect)
+    .description('make a replicated pool of disks')
+    .option(
+      '--disk <path>',
+      'a whole disk, a partition or (to try things out) a file; BOX:PATH in a cluster; repeatable',
+      collect,
+    )
     .option('--replicas <count>', 'copies of every block (default: 2)', parseInteger);
   waitOptions(dryRunOption(outputOption(wishOptions(init))));
   onAction<InitOptions>(init, shell, async ({ args: [name = ''], options, session }) => {
@@ -53,7 +57,7 @@ function addInit(parent: Command, shell: Shell): void {
         'Name each with --disk, e.g. --disk /dev/sdb --disk /dev/sdc.',
       );
     }
-    const body: PoolCreate = { name, driver: 'rbd', replicas, disks: disk.map((path) => ({ path, size, wipe })) };
+    const body: PoolCreate = { name, driver: 'rbd', replicas, disks: disk.map((path) => ({ ...placeOf(path), size, wipe })) };
     const { pools } = session.client;
     if (await dryRun(session, (query) => pools.create(body, query))) return;
     await pools.create(body);

@@ -5,15 +5,22 @@ import { usageError } from '../exit.ts';
 import { dryRunOption, outputOption } from '../options.ts';
 import { vmColumns } from '../output/columns.ts';
 import { bytes } from '../output/values.ts';
-import { onAction, type Shell } from '../session.ts';
+import { onAction, type Session, type Shell } from '../session.ts';
 import { nearest } from '../suggest.ts';
 import { dryRun } from './resource.ts';
+import { addMove } from './volume-move.ts';
 
 export function addDevices(vm: Command, shell: Shell): void {
   addSetNetwork(vm, shell);
   addAttach(vm, shell);
   addDetach(vm, shell);
   addGrow(vm, shell);
+  const move = vm.command('move-disk <vm> <disk>').description('move a disk to another pool, also while the VM runs');
+  addMove(move, shell, ([name = '', disk = '']) => ({
+    what: `Disk ${disk} of VM ${name}`,
+    path: path(name, 'disks', disk, 'move'),
+  }));
+  addCdrom(vm, shell);
 }
 
 const path = (vm: string, ...rest: string[]) => `/v1/vms/${[vm, ...rest].map(encodeURIComponent).join('/')}`;
@@ -49,7 +56,15 @@ function nicOf(vm: Vm, wanted: string | undefined): string {
   throw usageError(`--nic: there is no ${JSON.stringify(wanted)}${near ? `; did you mean ${near}?` : '.'}`, list);
 }
 
-type AttachOptions = { size?: string; name?: string; pool?: string; volume?: string; bus?: DiskWish['bus'] };
+type AttachOptions = {
+  size?: string;
+  name?: string;
+  pool?: string;
+  volume?: string;
+  bus?: DiskWish['bus'];
+  cdrom?: boolean;
+  image?: string;
+};
 
 function addAttach(vm: Command, shell: Shell): void {
   const command = vm
@@ -59,12 +74,15 @@ function addAttach(vm: Command, shell: Shell): void {
     .option('--volume <volume>', 'attach this volume')
     .option('--name <name>', 'the disk’s name in the VM')
     .option('--pool <pool>', 'pool of the new disk')
-    .option('--bus <bus>', 'virtio, sata or scsi');
+    .option('--cdrom', 'a CD drive, empty unless --volume or --image fills it')
+    .option('--image <image>', 'image in the CD drive')
+    .option('--bus <bus>', 'virtio, sata or scsi (no hot-plug on sata)');
   dryRunOption(outputOption(command));
   onAction<AttachOptions>(command, shell, async ({ args: [name = ''], options, session }) => {
     const { size, volume, pool, bus } = options;
-    if ((size === undefined) === (volume === undefined)) throw usageError('Give either --size or --volume.');
-    const disk: DiskWish = { size, volume, pool, bus, name: options.name };
+    if (!options.cdrom && (size === undefined) === (volume === undefined)) throw usageError('Give either --size or --volume.');
+    const type = options.cdrom ? 'cdrom' : undefined;
+    const disk: DiskWish = { size, volume, pool, bus, type, image: options.image, name: options.name };
     const post = (query: object) =>
       session.client.request<Vm>('POST', path(name, 'disks'), { body: disk, query: { ...query }, ifMatch: '*' });
     const before = new Set((await session.client.vms.get(name, session.project)).disks.map((each) => each.name));
@@ -76,6 +94,55 @@ function addAttach(vm: Command, shell: Shell): void {
       session.say(`Disk ${added.name} is attached to VM ${name}${what ? ` (${what})` : ''}.`);
     }
     if (options.output) session.printOne(after, vmColumns);
+  });
+}
+
+/** The drive that is meant: the named one, else the only one. @throws CliError usage */
+function driveOf(vm: Vm, wanted: string | undefined): string {
+  const names = vm.disks.filter(({ type }) => type === 'cdrom').map(({ name }) => name);
+  const [first] = names;
+  if (wanted !== undefined) return wanted;
+  if (first !== undefined) return first;
+  throw usageError(`VM ${vm.name} has no CD drive.`, `croft vm attach ${vm.name} --cdrom --bus scsi  # while it runs`);
+}
+
+type CdromOptions = { image?: string; volume?: string; drive?: string };
+
+function addCdrom(vm: Command, shell: Shell): void {
+  const cdrom = vm.command('cdrom').description('what is in the CD drives of a VM, while it runs or not');
+  const put = (session: Session, name: string, drive: string, body: { image?: string; volume?: string }) => (query: object) =>
+    session.client.request<Vm>('PUT', path(name, 'cdroms', drive), { body, query: { ...query }, ifMatch: '*' });
+
+  const insert = cdrom
+    .command('insert <vm>')
+    .description('put an image or a volume into a drive, in place of what is there')
+    .option('--image <image>', 'image, e.g. of an ISO')
+    .option('--volume <volume>', 'volume')
+    .option('--drive <disk>', 'which drive (default: the first)');
+  dryRunOption(outputOption(insert));
+  onAction<CdromOptions>(insert, shell, async ({ args: [name = ''], options, session }) => {
+    const { image, volume } = options;
+    if ((image === undefined) === (volume === undefined)) throw usageError('Give either --image or --volume.');
+    const drive = driveOf(await session.client.vms.get(name, session.project), options.drive);
+    const change = put(session, name, drive, { image, volume });
+    if (await dryRun(session, change)) return;
+    const { body } = await change(session.project);
+    session.say(`${image ?? volume} goes into the drive ${drive} of VM ${name}.`);
+    if (options.output) session.printOne(body, vmColumns);
+  });
+
+  const eject = cdrom
+    .command('eject <vm>')
+    .description('take out what is in a drive')
+    .option('--drive <disk>', 'which drive (default: the first)');
+  dryRunOption(outputOption(eject));
+  onAction<CdromOptions>(eject, shell, async ({ args: [name = ''], options, session }) => {
+    const drive = driveOf(await session.client.vms.get(name, session.project), options.drive);
+    const change = put(session, name, drive, {});
+    if (await dryRun(session, change)) return;
+    const { body } = await change(session.project);
+    session.say(`The drive ${drive} of VM ${name} is empty.`);
+    if (options.output) session.printOne(body, vmColumns);
   });
 }
 

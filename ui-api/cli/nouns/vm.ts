@@ -14,7 +14,10 @@ import { addList, addShow, dryRun, type Noun } from './resource.ts';
 import { addActions } from './vm-actions.ts';
 import { addDevices } from './vm-devices.ts';
 import { addClone } from './vm-clone.ts';
+import { addExport } from './vm-export.ts';
+import { addImport } from './vm-import.ts';
 import { addConsole } from './vm-console.ts';
+import { addPortForward, addSsh } from './vm-ssh.ts';
 import { addVmSnapshots } from './snapshot.ts';
 
 const noun: Noun<Vm> = { noun: 'vm', title: 'VM', collection: (client) => client.vms, columns: vmColumns };
@@ -29,15 +32,23 @@ export function register(program: Command, shell: Shell): void {
   addActions(vm, shell);
   addWait(vm, shell);
   addConsole(vm, shell);
+  addSsh(vm, shell);
+  addPortForward(vm, shell);
   addDevices(vm, shell);
   addVmSnapshots(vm, shell);
   addClone(vm, shell);
+  addImport(vm, shell);
+  addExport(vm, shell);
   addExplain(vm, shell);
 }
 
 type CreateOptions = {
   image?: string;
+  iso?: string;
+  timezone?: string;
   size?: string;
+  preference?: string;
+  machine?: string;
   cpus?: number;
   memory?: string;
   disk?: DiskWish[];
@@ -56,12 +67,15 @@ function addCreate(vm: Command, shell: Shell): void {
     .command('create <name>')
     .description('create a VM and start it')
     .option('--image <image>', 'image its first disk is made of')
+    .option('--iso <image>', 'image of an ISO in a CD drive, to install from (with --disk SIZE)')
     .option('--size <instancetype>', 'instance type, instead of --cpus and --memory')
+    .option('--preference <preference>', 'defaults for what is left open, e.g. windows')
     .option('--cpus <count>', 'virtual CPUs', parseInteger)
     .option('--memory <size>', 'memory, e.g. 512Mi or 4Gi')
     .option('--disk <disk>', 'a disk: its size, or size=,name=,pool=,volume=,image=,bus=; may be repeated', collectDisk)
     .option('--network <network>', 'network of a NIC; may be repeated (default: default)', collect)
     .option('--firmware <kind>', 'bios or efi')
+    .option('--timezone <zone>', 'zone of its clock, e.g. Europe/Berlin')
     .option('--run-strategy <strategy>', 'Always, RerunOnFailure, Once, Manual or Halted')
     .option('--ssh-key <key>', 'public SSH key, or a file of them; may be repeated', collect)
     .option('--user-data <file>', 'cloud-init user data; - reads standard input')
@@ -83,7 +97,7 @@ function addCreate(vm: Command, shell: Shell): void {
 }
 
 async function createBody(name: string, options: CreateOptions, io: Io): Promise<VmCreate> {
-  const { image, size, cpus, memory, disk, network, firmware, runStrategy, hostname, label } = options;
+  const { image, iso, timezone, size, preference, cpus, memory, disk, network, firmware, runStrategy, hostname, label } = options;
   const userData =
     options.userData === undefined
       ? undefined
@@ -94,7 +108,10 @@ async function createBody(name: string, options: CreateOptions, io: Io): Promise
   return {
     name,
     image,
+    iso,
+    timezone,
     size,
+    preference,
     cpus,
     memory,
     disks: disk,
@@ -137,7 +154,7 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-type EditOptions = Pick<CreateOptions, 'cpus' | 'memory' | 'size' | 'runStrategy'> & {
+type EditOptions = Pick<CreateOptions, 'cpus' | 'memory' | 'size' | 'machine' | 'runStrategy'> & {
   label?: Record<string, string>;
   removeLabel?: string[];
 };
@@ -150,6 +167,7 @@ function addEdit(vm: Command, shell: Shell): void {
     .option('--cpus <count>', 'virtual CPUs', parseInteger)
     .option('--memory <size>', 'memory, e.g. 4Gi')
     .option('--size <instancetype>', 'instance type, instead of --cpus and --memory')
+    .option('--machine <type>', 'versioned machine type, e.g. pc-q35-9.2: new virtual hardware at the next restart')
     .option('--run-strategy <strategy>', 'Always, RerunOnFailure, Once, Manual or Halted')
     .option('--label <key=value>', 'set a label; may be repeated', collectLabel)
     .option('--remove-label <key>', 'remove a label; may be repeated', collect);
@@ -157,8 +175,8 @@ function addEdit(vm: Command, shell: Shell): void {
   onAction<EditOptions>(edit, shell, async ({ args: [name = ''], options, session }) => {
     const removed = Object.fromEntries((options.removeLabel ?? []).map((key) => [key, null]));
     const labels = { ...options.label, ...removed };
-    const { cpus, memory, size, runStrategy } = options;
-    const patch: VmPatch = { cpus, memory, size, runStrategy, ...(Object.keys(labels).length > 0 ? { labels } : {}) };
+    const { cpus, memory, size, machine, runStrategy } = options;
+    const patch: VmPatch = { cpus, memory, size, machine, runStrategy, ...(Object.keys(labels).length > 0 ? { labels } : {}) };
     if (Object.values(patch).every((value) => value === undefined)) {
       throw usageError('Nothing to change was named.', 'See: croft vm edit --help');
     }

@@ -5,6 +5,7 @@ import { dryRunOption, outputOption, waitOptions } from '../options.ts';
 import { volumeColumns } from '../output/columns.ts';
 import { onAction, type Shell } from '../session.ts';
 import { waitUntil } from '../wait.ts';
+import { addMove } from './volume-move.ts';
 import { addDelete, addList, addShow, dryRun, type Noun } from './resource.ts';
 
 const noun: Noun<Volume> = { noun: 'volume', title: 'Volume', collection: (client) => client.volumes, columns: volumeColumns };
@@ -15,6 +16,8 @@ export function register(program: Command, shell: Shell): void {
   addShow(volume, shell, noun);
   addCreate(volume, shell);
   addResize(volume, shell);
+  const move = volume.command('move <volume>').description('move a volume to another pool, also while its VM runs');
+  addMove(move, shell, ([name = '']) => ({ what: `Volume ${name}`, path: `/v1/volumes/${encodeURIComponent(name)}/move` }));
   addDelete(volume, shell, noun);
 }
 

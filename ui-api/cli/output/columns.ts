@@ -53,6 +53,14 @@ export const imageColumns: Column<api.Image>[] = [
   wide(of('id', (image) => image.id)),
 ];
 
+export const catalogueColumns: Column<api.CatalogueImage>[] = [
+  of('name', (entry) => entry.name),
+  of('title', (entry) => entry.title),
+  of('user', (entry) => entry.user),
+  of('aliases', (entry) => entry.aliases),
+  wide(of('url', (entry) => entry.url)),
+];
+
 export const volumeColumns: Column<api.Volume>[] = [
   of('name', (volume) => volume.name),
   of('state', (volume) => volume.state),
@@ -145,6 +153,13 @@ export const instancetypeColumns: Column<api.InstanceType>[] = [
   of('name', (type) => type.name),
   of('cpus', (type) => type.cpus),
   of('memory', (type) => type.memory, bytes),
+  of('project', (type) => type.project),
+];
+
+export const preferenceColumns: Column<api.Preference>[] = [
+  of('name', (preference) => preference.name),
+  of('os', (preference) => preference.os),
+  of('project', (preference) => preference.project),
 ];
 
 export const nodeColumns: Column<api.Node>[] = [
@@ -155,6 +170,16 @@ export const nodeColumns: Column<api.Node>[] = [
   of('memory', (node) => node.memory, bytes),
   of('free', (node) => node.memoryFree, bytes),
   of('accelerator', (node) => node.accelerator),
+];
+
+export const nodeListColumns: Column<api.Node>[] = [
+  of('name', (node) => node.name),
+  of('state', (node) => node.state),
+  of('role', (node) => (node.witness ? 'witness' : node.role)),
+  of('address', (node) => node.address),
+  of('version', (node) => node.version),
+  of('cpus', (node) => node.cpus),
+  of('memory', (node) => node.memory, bytes),
 ];
 
 export const taskColumns: Column<api.Task>[] = [

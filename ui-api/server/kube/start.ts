@@ -1,7 +1,7 @@
 /** The Kubernetes face of a box in a cluster: its listener for the API server, and the objects that lead there. */
 import { aggregatedHost, readClusterFacts, registerApiService } from '../../../appliance/cluster/api-service.ts';
 import type { Logger } from '../../../appliance/host/logger.ts';
-import { selfSigned } from '../self-signed.ts';
+import { selfSigned } from '../../../appliance/host/self-signed.ts';
 import { listenForFrontProxy } from './front-proxy.ts';
 import { subresourceGroup, subresourceVersions, type SubresourceContext } from './subresources.ts';
 

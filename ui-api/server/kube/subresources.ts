@@ -2,7 +2,6 @@
  * `subresources.kubevirt.io`: the verbs on VMs that are no objects, as virtctl calls them (kubevirt
  * pkg/virt-api/rest). A table of what each does to the store or the running guest; who may is decided before.
  */
-import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CroftError } from '../../../appliance/errors.ts';
 import type { BoxPort, GuestAction } from '../../../appliance/ports.ts';
@@ -10,6 +9,7 @@ import { virtualMachine, virtualMachineInstance, type VirtualMachine } from '../
 import { mustGet } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { mustAllow, restart, start, stop } from '../routes/vm-actions.ts';
+import { connectGuest } from '../guest-connection.ts';
 
 export const subresourceGroup = 'subresources.kubevirt.io';
 export const subresourceVersions = ['v1', 'v1alpha3'] as const;
@@ -125,31 +125,10 @@ export async function openSubresource(context: SubresourceContext, path: string)
   if (!parsed) throw unknownPath('WebSocket', path);
   const { target, verb, kind } = parsed;
   const forward = /^portforward\/(\d{1,5})(?:\/tcp)?$/.exec(verb);
-  if (forward) return connectGuest(context, target, Number(forward[1]));
+  if (forward) return connectGuest(context.store, target, Number(forward[1]));
   if (kind !== 'virtualmachineinstances' || (verb !== 'console' && verb !== 'vnc')) throw unknownPath('WebSocket', path);
   mustAllow(await vmOf(context, target), verb);
   return context.port.openConsole(target, verb === 'vnc' ? 'vnc' : 'serial');
-}
-
-/** ms until a guest takes a connection. */
-const connectDeadline = 10_000;
-
-async function connectGuest({ store }: SubresourceContext, { name, namespace }: Target, port: number): Promise<Duplex> {
-  const instance = await mustGet(store, virtualMachineInstance, name, namespace);
-  const address = instance.status?.interfaces?.find(({ ipAddress }) => ipAddress !== undefined)?.ipAddress;
-  if (address === undefined) throw new CroftError('invalid-state', `VM ${name} has no address yet.`);
-  const socket = connect({ host: address, port });
-  socket.setTimeout(connectDeadline, () => socket.destroy(new Error(`no answer for ${connectDeadline / 1000} s`)));
-  try {
-    await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', reject);
-    });
-  } catch (cause) {
-    throw new CroftError('unavailable', `${address}:${port} of VM ${name} takes no connection.`, { cause });
-  }
-  socket.setTimeout(0);
-  return socket;
 }
 
 /** What the API server and clients ask before the verbs. */

@@ -1,8 +1,7 @@
 /** Every change and every refused one: who, what, when, from where, how it ended. On disk before the answer leaves. */
 import type { FastifyRequest } from 'fastify';
 import type { AppContext, Server } from '../context.ts';
-
-const quiet = new Set(['GET', 'HEAD', 'OPTIONS']);
+import { onChanges } from './changes.ts';
 
 /** `local` for the unix socket. */
 export const addressOf = (request: FastifyRequest): string =>
@@ -46,8 +45,9 @@ function targetOf(request: FastifyRequest): string {
 }
 
 export function useAudit(app: Server, { box, logger }: AppContext): void {
-  app.addHook('onSend', async (request, reply, payload) => {
-    if (quiet.has(request.method) || request.plan) return payload;
+  onChanges(app, 'onSend', async (request, reply, payload) => {
+    const piece = request.routeOptions.config.piece === true && reply.statusCode < 400;
+    if (request.plan || piece) return payload;
     try {
       box.audit.append({
         who: whoOf(request),

@@ -7,6 +7,9 @@ import type { Server } from '../context.ts';
 /** Bytes. A manifest is far smaller; images do not come through here. */
 export const bodyLimit = 2 * 1024 * 1024;
 
+/** As tus names it (https://tus.io/protocols/resumable-upload). */
+export const pieceType = 'application/offset+octet-stream';
+
 function parseYaml(text: string): unknown {
   const documents = parseAllDocuments(text);
   const list = Array.isArray(documents) ? documents : [];
@@ -54,6 +57,8 @@ export function useBodies(app: Server): void {
       }
     },
   );
+  // Pieces of an upload go on as the stream they are; their route bounds them.
+  app.addContentTypeParser(pieceType, (_request, payload, done) => done(null, payload));
   app.addContentTypeParser('*', { parseAs: 'string' }, (request, body, done) => {
     const type = request.headers['content-type'];
     // virtctl's PUTs have a body and no content type.

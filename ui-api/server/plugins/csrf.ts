@@ -5,12 +5,10 @@
  */
 import { CroftError } from '../../../appliance/errors.ts';
 import type { Server } from '../context.ts';
-
-const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS']);
+import { onChanges } from './changes.ts';
 
 export function useCsrf(app: Server): void {
-  app.addHook('onRequest', async (request) => {
-    if (safeMethods.has(request.method)) return;
+  onChanges(app, 'onRequest', async (request) => {
     const site = request.headers['sec-fetch-site'];
     const foreign = site !== undefined && site !== 'same-origin' && site !== 'none';
     const marked = request.headers['x-croft-csrf'] !== undefined;

@@ -1,21 +1,21 @@
 /** `?dryRun=true` on every change: the handler runs on a store that only plans, and the answer is the plan. */
 import { CroftError } from '../../../appliance/errors.ts';
 import type { AppContext, Server } from '../context.ts';
+import { onChanges } from './changes.ts';
 import { createPlanningStore } from '../planning-store.ts';
-
-const changes = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 
 export function useDryRun(app: Server, { store }: AppContext): void {
   app.decorateRequest('plan');
   app.decorateRequest('store');
 
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _reply, done) => {
     request.store = store;
+    done();
   });
 
-  app.addHook('preHandler', async (request) => {
+  onChanges(app, 'preHandler', async (request) => {
     const { dryRun } = (request.query ?? {}) as { dryRun?: unknown };
-    if (dryRun === undefined || dryRun === false || !changes.has(request.method)) return;
+    if (dryRun === undefined || dryRun === false) return;
     if (dryRun !== true && dryRun !== 'true') {
       if (dryRun === 'false') return;
       throw new CroftError('invalid-input', `dryRun: ${JSON.stringify(dryRun)} must be true or false.`);
@@ -30,7 +30,7 @@ export function useDryRun(app: Server, { store }: AppContext): void {
     request.store = createPlanningStore(store, request.plan);
   });
 
-  app.addHook('preSerialization', async (request, reply, payload) => {
+  onChanges(app, 'preSerialization', async (request, reply, payload) => {
     if (request.plan === undefined || reply.statusCode >= 400) return payload;
     reply.code(200).removeHeader('location');
     return { dryRun: true, plan: request.plan, result: payload };

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { CroftError } from '../../../appliance/errors.ts';
 import type { AppContext, Server } from '../context.ts';
+import { onChanges } from './changes.ts';
 
 const keptHeaders = ['content-type', 'location', 'etag'] as const;
 
@@ -17,7 +18,7 @@ export function useIdempotency(app: Server, { box, logger }: AppContext): void {
   /** Requests that hold a claimed key, until they are answered. */
   const claimed = new WeakMap<FastifyRequest, string>();
 
-  app.addHook('preHandler', async (request, reply) => {
+  onChanges(app, 'preHandler', async (request, reply) => {
     const given = request.headers['idempotency-key'];
     const { secret, transient } = request.routeOptions.config;
     if (request.method !== 'POST' || given === undefined || secret || transient || request.plan) return undefined;
@@ -43,7 +44,7 @@ export function useIdempotency(app: Server, { box, logger }: AppContext): void {
       .send(body === '' ? undefined : JSON.parse(body));
   });
 
-  app.addHook('onSend', async (request, reply, payload) => {
+  onChanges(app, 'onSend', async (request, reply, payload) => {
     const key = claimed.get(request);
     // What failed may be tried again with the same key: only what was done is kept.
     if (key === undefined || reply.statusCode >= 400) return payload;
@@ -63,7 +64,7 @@ export function useIdempotency(app: Server, { box, logger }: AppContext): void {
   });
 
   // Runs however the request ended; a client that went away may ask again.
-  app.addHook('onResponse', async (request) => {
+  onChanges(app, 'onResponse', async (request) => {
     const key = claimed.get(request);
     if (key === undefined) return;
     claimed.delete(request);

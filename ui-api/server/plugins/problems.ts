@@ -50,7 +50,7 @@ const retryAfter: Partial<Record<ErrorCode, string>> = { unavailable: '2', 'too-
 
 export function sendProblem(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = asCroftError(thrown, request);
-  if (error.status >= 500) request.log.error({ err: error, cause: error.cause }, STATUS_CODES[error.status]);
+  if (error.status >= 500) request.log.error({ err: error, cause: error.cause, traceId: request.id }, STATUS_CODES[error.status]);
   request.failure = error.code;
   const after = retryAfter[error.code];
   if (after !== undefined && !reply.hasHeader('retry-after')) reply.header('retry-after', after);

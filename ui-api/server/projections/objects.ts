@@ -1,6 +1,6 @@
 /** The other kinds → flat objects of `/v1`. Pure. */
 import type { Image, Network, Node, StoragePool, Token, User } from '../../../appliance/resources/croft-kinds.ts';
-import { poolOf, type DataVolume, type PersistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
+import { poolOf, poolOfClaim, type DataVolume, type PersistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
 import { confirmBefore, type Uplink } from '../../../appliance/resources/uplink.ts';
 import type { VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { wishedDisks } from '../../../appliance/vm/guest-shape.ts';
@@ -14,6 +14,7 @@ export const projectImage = (image: Image) =>
     state: image.metadata.deletionTimestamp ? 'terminating' : kebab(image.status?.phase ?? 'Pending'),
     progress: image.status?.progress,
     source: image.spec.source,
+    origin: image.status?.origin,
     checksum: image.spec.checksum,
     pool: image.spec.pool,
     size: image.status?.virtualSize,
@@ -74,10 +75,24 @@ export const projectUser = (user: User) =>
 export const projectToken = (token: Token) =>
   compact({ kind: 'token' as const, ...identityOf(token), ...token.spec, lastUsed: token.status?.lastUsed });
 
-export const projectNode = (node: Node, memoryFree?: number) => {
-  const { state } = readiness(node.status?.conditions);
-  const { components = [], conditions = [], ...status } = node.status ?? {};
-  return compact({ kind: 'node' as const, ...identityOf(node), state, ...status, memoryFree, components, conditions });
+/** @param fenced the phase of its fence, where it has one */
+export const projectNode = (node: Node, memoryFree?: number, fenced?: string) => {
+  const { components = [], conditions = [], peer, ...status } = node.status ?? {};
+  const silent = conditions.some(({ type, status: is }) => type === 'Reachable' && is === 'False');
+  const state = fenced === undefined ? (silent ? 'silent' : readiness(conditions).state) : 'fenced';
+  const { role, witness, address } = peer ?? {};
+  return compact({
+    kind: 'node' as const,
+    ...identityOf(node),
+    state,
+    ...status,
+    role,
+    witness,
+    address,
+    memoryFree,
+    components,
+    conditions,
+  });
 };
 
 /** Which VM of a project uses each claim. */
@@ -108,7 +123,7 @@ export function projectVolume({ claim, dataVolume, vm }: VolumeParts) {
       bytesOf(claim?.status?.capacity?.storage) ??
       bytesOf(claim?.spec.resources?.requests?.storage) ??
       bytesOf(dataVolume && requestOf(dataVolume.spec)),
-    pool: poolOf(claim?.spec.storageClassName ?? (dataVolume && classOf(dataVolume.spec))),
+    pool: claim ? poolOfClaim(claim) : poolOf(dataVolume && classOf(dataVolume.spec)),
     image: dataVolume?.spec.sourceRef?.name,
     vm,
   });

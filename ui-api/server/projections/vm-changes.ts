@@ -1,13 +1,13 @@
 /** Changes of an existing VirtualMachine asked for by flat requests; each edits the draft it is given. Pure otherwise. */
 import { CroftError } from '../../../appliance/errors.ts';
-import { sizeAnnotation } from '../../../appliance/resources/instance-types.ts';
+import type { CapturedTypes, InstancetypeMatcher } from '../../../appliance/resources/instancetype.ts';
 import { formatBytes } from '../../../appliance/resources/quantity.ts';
 import type { VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
-import { networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
-import type { DiskWish, VmPatch } from '../../schemas/vm.ts';
+import { emptyDrives, networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
+import type { DiskWish, MediumBody, VmPatch } from '../../schemas/vm.ts';
 import { patchLabels } from './common.ts';
-import { cpusOf, memoryOf } from './vm.ts';
-import { bindingOf, diskParts, memoryBytes, networkSource, refuseField, resourcesOf } from './vm-draft.ts';
+import { cpusOf, memoryOf, specOf } from './vm.ts';
+import { bindingOf, diskParts, mediumParts, memoryBytes, networkSource, refuseField, resourcesOf } from './vm-draft.ts';
 
 /** Moves one NIC to another network; only that changes. @throws CroftError `not-found` */
 export function moveNic(vm: VirtualMachine, nicName: string, network: string): void {
@@ -27,30 +27,50 @@ export function moveNic(vm: VirtualMachine, nicName: string, network: string): v
     : [...sources, networkSource(nicName, network)];
 }
 
-/** A running guest keeps its cpus and memory until it is restarted. */
-export function patchVm(vm: VirtualMachine, patch: VmPatch): void {
-  const spec = vm.spec.template.spec;
-  if (patch.size !== undefined || patch.cpus !== undefined || patch.memory !== undefined) {
-    const wished =
-      patch.size === undefined
-        ? {
-            cpus: patch.cpus ?? cpusOf(spec),
-            memory: patch.memory === undefined ? memoryOf(spec) : memoryBytes(patch.memory),
-            size: undefined,
-          }
-        : resourcesOf(patch);
-    if (wished.cpus !== cpusOf(spec))
-      spec.domain.cpu = { ...(spec.domain.cpu?.model ? { model: spec.domain.cpu.model } : {}), cores: wished.cpus };
-    if (wished.memory !== memoryOf(spec)) spec.domain.memory = { guest: formatBytes(wished.memory) };
-    const { [sizeAnnotation]: _before, ...annotations } = vm.metadata.annotations ?? {};
-    vm.metadata.annotations = wished.size === undefined ? annotations : { ...annotations, [sizeAnnotation]: wished.size };
+/** Disks and NICs on virtio, or on SATA and e1000e, which need no drivers. CDs stay where they are. */
+export function switchDevices(vm: VirtualMachine, to: 'compatible' | 'virtio'): void {
+  const { devices } = vm.spec.template.spec.domain;
+  for (const disk of devices.disks ?? []) {
+    // The seed is no disk of the guest's; it stays where cloud-init has found it.
+    if (!disk.cdrom && disk.name !== 'cloudinit') disk.disk = { ...disk.disk, bus: to === 'virtio' ? 'virtio' : 'sata' };
   }
+  for (const nic of devices.interfaces ?? []) nic.model = to === 'virtio' ? 'virtio' : 'e1000e';
+}
+
+/** What `patch.size` names, and what the VM is made of where no controller has captured it yet. */
+export type PatchTypes = { type?: InstancetypeMatcher; types?: CapturedTypes };
+
+/** CPUs and memory are either an instance type's or the VM's own; what isn't asked for stays as it is. */
+function resize(vm: VirtualMachine, patch: VmPatch, { type, types }: PatchTypes): void {
+  const { domain } = vm.spec.template.spec;
+  const model = domain.cpu?.model ? { model: domain.cpu.model } : {};
+  if (patch.size !== undefined) {
+    resourcesOf(patch);
+    vm.spec.instancetype = type;
+    domain.cpu = model;
+    delete domain.memory;
+    return;
+  }
+  const now = specOf(vm, types ?? vm.status?.croft?.types);
+  const wished = {
+    cpus: patch.cpus ?? cpusOf(now),
+    memory: patch.memory === undefined ? memoryOf(now) : memoryBytes(patch.memory),
+  };
+  if (vm.spec.instancetype || wished.cpus !== cpusOf(now)) domain.cpu = { ...model, cores: wished.cpus };
+  if (vm.spec.instancetype || wished.memory !== memoryOf(now)) domain.memory = { guest: formatBytes(wished.memory) };
+  delete vm.spec.instancetype;
+}
+
+/** A running guest keeps its cpus and memory until it is restarted. */
+export function patchVm(vm: VirtualMachine, patch: VmPatch, types: PatchTypes = {}): void {
+  if (patch.size !== undefined || patch.cpus !== undefined || patch.memory !== undefined) resize(vm, patch, types);
+  if (patch.machine !== undefined) vm.spec.template.spec.domain.machine = { type: patch.machine };
   if (patch.runStrategy !== undefined) {
     delete vm.spec.running;
     vm.spec.runStrategy = patch.runStrategy;
   }
   for (const [index, { name, network }] of (patch.nics ?? []).entries()) {
-    if (!wishedNics(spec).some((nic) => nic.name === name)) {
+    if (!wishedNics(vm.spec.template.spec).some((nic) => nic.name === name)) {
       refuseField(`/nics/${index}/name`, `nics[${index}].name: this VM has no NIC ${JSON.stringify(name)}.`);
     }
     moveNic(vm, name, network);
@@ -61,7 +81,7 @@ export function patchVm(vm: VirtualMachine, patch: VmPatch): void {
 /** Adds a disk with its volume (and, for a new blank one, its template). Returns the disk's name. */
 export function addDisk(vm: VirtualMachine, wish: DiskWish): string {
   const spec = vm.spec.template.spec;
-  const taken = new Set((spec.volumes ?? []).map(({ name }) => name));
+  const taken = new Set([...(spec.volumes ?? []), ...(spec.domain.devices.disks ?? [])].map(({ name }) => name));
   let next = wishedDisks(spec).length;
   while (taken.has(`disk${next}`)) next++;
   const name = wish.name ?? `disk${next}`;
@@ -69,9 +89,30 @@ export function addDisk(vm: VirtualMachine, wish: DiskWish): string {
     throw new CroftError('already-exists', `VM ${vm.metadata.name} has a disk ${name} already; choose another name.`);
   const { disk, volume, template } = diskParts(vm.metadata.name, name, wish, 0, true);
   spec.domain.devices.disks = [...(spec.domain.devices.disks ?? []), disk];
-  spec.volumes = [...(spec.volumes ?? []), volume];
+  if (volume) spec.volumes = [...(spec.volumes ?? []), volume];
   if (template) vm.spec.dataVolumeTemplates = [...(vm.spec.dataVolumeTemplates ?? []), template];
   return name;
+}
+
+/**
+ * Puts an image or a volume into a CD drive, or takes out what is in it. Returns the claims that were the VM's own for
+ * that: they go. @throws CroftError `not-found`, `invalid-input`
+ */
+export function changeMedium(vm: VirtualMachine, drive: string, wish: MediumBody): string[] {
+  const spec = vm.spec.template.spec;
+  const disk = spec.domain.devices.disks?.find(({ name }) => name === drive);
+  if (!disk?.cdrom) {
+    const drives = (spec.domain.devices.disks ?? []).filter(({ cdrom }) => cdrom).map(({ name }) => name);
+    throw new CroftError('not-found', `VM ${vm.metadata.name} has no CD drive ${drive}; it has ${drives.join(', ') || 'none'}.`);
+  }
+  if (wish.image !== undefined && wish.volume !== undefined) refuseField('/volume', 'volume: give either image or volume.');
+  const { volume, template } = mediumParts(vm.metadata.name, drive, wish);
+  const before = spec.volumes?.find(({ name }) => name === drive)?.dataVolume?.name;
+  const own = (vm.spec.dataVolumeTemplates ?? []).filter(({ metadata }) => metadata.name === before);
+  const others = (vm.spec.dataVolumeTemplates ?? []).filter(({ metadata }) => metadata.name !== before);
+  vm.spec.dataVolumeTemplates = template ? [...others, template] : others;
+  spec.volumes = [...(spec.volumes ?? []).filter(({ name }) => name !== drive), ...(volume ? [volume] : [])];
+  return own.map(({ metadata }) => metadata.name).filter((name) => name !== template?.metadata.name);
 }
 
 /** One disk by its name: the volume in it, and whether it is the first. @throws CroftError `not-found` */
@@ -85,9 +126,13 @@ export function mustHaveDisk(vm: VirtualMachine, name: string): { volume: string
   );
 }
 
-/** Takes a disk away; its volume stays. Returns the volume's name. @throws CroftError `not-found`, `invalid-state` */
+/** Takes a disk away; its volume stays. Returns the volume's name; empty for an empty CD drive. @throws CroftError `not-found`, `invalid-state` */
 export function removeDisk(vm: VirtualMachine, name: string, running: boolean): string {
   const spec = vm.spec.template.spec;
+  if (emptyDrives(spec).some((drive) => drive.name === name)) {
+    spec.domain.devices.disks = spec.domain.devices.disks?.filter((disk) => disk.name !== name);
+    return '';
+  }
   const found = mustHaveDisk(vm, name);
   if (running && found.first) {
     throw new CroftError('invalid-state', `Disk ${name} of VM ${vm.metadata.name} is the one it runs from; stop the VM first.`);

@@ -3,11 +3,11 @@ import { stringify, parseDocument } from 'yaml';
 import { CroftError } from '../../../appliance/errors.ts';
 import { imageNamespace, storageClassOf, type DataVolumeSpec } from '../../../appliance/resources/data-volume.ts';
 import { idLabel, isUuid, newId } from '../../../appliance/resources/identity.ts';
-import { instanceTypeNamed, instanceTypes, sizeAnnotation } from '../../../appliance/resources/instance-types.ts';
 import { formatBytes, parseBytes } from '../../../appliance/resources/quantity.ts';
 import type { Disk, Interface, InstanceSpec, virtualMachine, Volume } from '../../../appliance/resources/virtual-machine.ts';
 import type { Draft } from '../../../appliance/store/store.ts';
 import type { DiskWish, NicWish, VmCreate } from '../../schemas/vm.ts';
+import type { TypeMatchers } from './instancetypes.ts';
 import { quantityOf } from './vm.ts';
 
 type VmDraft = Draft<typeof virtualMachine>;
@@ -26,23 +26,18 @@ export function checkName(name: string): string {
 /** Smallest guest that boots at all. */
 const leastMemory = 16 * 2 ** 20;
 
-/** cpus and memory (bytes) of a request. @throws CroftError `invalid-input` */
-export function resourcesOf(wish: { size?: string; cpus?: number; memory?: number | string }): {
-  cpus: number;
-  memory: number;
+/** cpus and memory (bytes) of a request; undefined where `size` says them. @throws CroftError `invalid-input` */
+export function resourcesOf(wish: {
   size?: string;
-} {
+  cpus?: number;
+  memory?: number | string;
+}): { cpus: number; memory: number } | undefined {
   if (wish.size !== undefined) {
-    const type = instanceTypeNamed(wish.size);
-    const known = instanceTypes.map(({ name }) => name).join(', ');
-    if (!type) return refuseField('/size', `size: ${JSON.stringify(wish.size)} is no instance type; there are ${known}.`);
-    if (wish.cpus !== undefined || wish.memory !== undefined) {
-      return refuseField(
-        '/size',
-        `size: ${JSON.stringify(wish.size)} already says cpus and memory; give either size or both of them.`,
-      );
-    }
-    return { cpus: type.cpus, memory: type.memory, size: type.name };
+    if (wish.cpus === undefined && wish.memory === undefined) return undefined;
+    return refuseField(
+      '/size',
+      `size: ${JSON.stringify(wish.size)} already says cpus and memory; give either size or both of them.`,
+    );
   }
   if (wish.cpus === undefined) return refuseField('/cpus', 'cpus: is missing; give cpus and memory, or size.');
   if (wish.memory === undefined)
@@ -71,9 +66,30 @@ export function volumeSpec(wish: { size?: number | string; pool?: string; image?
   };
 }
 
+/** A CD drive with an image or a volume in it, or empty. */
+function cdromParts(vmName: string, name: string, wish: DiskWish, index: number) {
+  if (wish.bus === 'virtio')
+    refuseField(`/disks/${index}/bus`, `disks[${index}].bus: a CD drive needs sata or scsi, not virtio.`);
+  const disk: Disk = { name, cdrom: wish.bus === undefined ? {} : { bus: wish.bus as 'sata' | 'scsi' } };
+  return { disk, ...mediumParts(vmName, name, wish) };
+}
+
+/** The volume entry of what is in a drive, and the template of an image's. */
+export function mediumParts(vmName: string, drive: string, wish: { image?: string; volume?: string; pool?: string }) {
+  if (wish.volume !== undefined)
+    return { volume: { name: drive, persistentVolumeClaim: { claimName: wish.volume } }, template: undefined };
+  if (wish.image === undefined) return { volume: undefined, template: undefined };
+  const claim = `${vmName}-${drive}-${wish.image}`;
+  return {
+    volume: { name: drive, dataVolume: { name: claim } },
+    template: { metadata: { name: claim }, spec: volumeSpec({ image: wish.image, pool: wish.pool }, 'image') },
+  };
+}
+
 /** The template, volume and disk entries of one wished disk. `index` is its place in the request's `disks`. */
 export function diskParts(vmName: string, name: string, wish: DiskWish, index: number, hotplug = false) {
-  const disk: Disk = { name, disk: { bus: wish.bus ?? 'virtio' } };
+  if (wish.type === 'cdrom') return cdromParts(vmName, name, wish, index);
+  const disk: Disk = { name, disk: wish.bus === undefined ? {} : { bus: wish.bus } };
   if (wish.volume !== undefined) {
     if (wish.size !== undefined || wish.image !== undefined) {
       refuseField(`/disks/${index}`, `disks[${index}]: an existing volume has its size and content; leave size and image out.`);
@@ -92,7 +108,7 @@ export function diskParts(vmName: string, name: string, wish: DiskWish, index: n
   return { disk, volume, template: { metadata: { name: claim }, spec: volumeSpec(wish, `disks.${index}.size`) } };
 }
 
-function disksOf(wish: VmCreate): { disks: Disk[]; volumes: Volume[]; templates: Templates } {
+function disksOf(wish: VmCreate, types: DraftTypes): { disks: Disk[]; volumes: Volume[]; templates: Templates } {
   const given = wish.disks ?? [];
   const asked = new Set<string>();
   let unnamed = 0;
@@ -115,7 +131,14 @@ function disksOf(wish: VmCreate): { disks: Disk[]; volumes: Volume[]; templates:
       index,
     ),
   );
-  const first = parts[0];
+  if (wish.iso !== undefined) {
+    const cd = cdromParts(wish.name, 'cdrom', { image: wish.iso }, 0);
+    // After the disk: an empty one doesn't boot, an installed one does.
+    cd.disk.bootOrder = 2;
+    parts.push(cd);
+    if (types.preference?.name.startsWith('windows')) parts.push(cdromParts(wish.name, 'drivers', { image: types.drivers }, 0));
+  }
+  const first = parts.find(({ disk }) => !disk.cdrom);
   if (!first)
     return refuseField(
       '/image',
@@ -124,7 +147,7 @@ function disksOf(wish: VmCreate): { disks: Disk[]; volumes: Volume[]; templates:
   first.disk.bootOrder = 1;
   return {
     disks: parts.map(({ disk }) => disk),
-    volumes: parts.map(({ volume }) => volume),
+    volumes: parts.flatMap(({ volume }): Volume[] => (volume ? [volume] : [])),
     templates: parts.flatMap(({ template }) => (template ? [template] : [])),
   };
 }
@@ -191,15 +214,21 @@ function runStrategyFor(wish: VmCreate): NonNullable<VmDraft['spec']['runStrateg
   return wish.start === false ? 'Halted' : (wish.runStrategy ?? 'Always');
 }
 
+/** `drivers`: the image of Windows' virtio drivers, where there is one; `timezone`: the box's own. */
+export type DraftTypes = TypeMatchers & { drivers?: string; timezone?: string };
+
 /** @throws CroftError `invalid-input` naming the field, its value and what would be right. */
-export function draftVm(wish: VmCreate, project: string): VmDraft {
-  const { cpus, memory, size } = resourcesOf(wish);
-  const { disks, volumes, templates } = disksOf(wish);
+export function draftVm(wish: VmCreate, project: string, types: DraftTypes = {}): VmDraft {
+  const resources = resourcesOf(wish);
+  const { drivers: _drivers, timezone: zone, ...matchers } = types;
+  const timezone = wish.timezone ?? (matchers.preference?.name.startsWith('windows') ? zone : undefined);
+  const { disks, volumes, templates } = disksOf(wish, types);
   const nics = wishedNicsOf(wish);
   const spec: InstanceSpec = {
     domain: {
-      cpu: { cores: cpus },
-      memory: { guest: formatBytes(memory) },
+      ...(resources ? { cpu: { cores: resources.cpus }, memory: { guest: formatBytes(resources.memory) } } : {}),
+      ...(timezone === undefined ? {} : { clock: { timezone } }),
+      ...(wish.firmware === 'bios' && types.preference ? { firmware: { bootloader: { bios: {} } } } : {}),
       ...(wish.firmware === 'efi' ? { firmware: { bootloader: { efi: { secureBoot: false } } } } : {}),
       devices: {
         disks: [...disks, { name: 'cloudinit', disk: { bus: 'virtio' } }],
@@ -222,10 +251,10 @@ export function draftVm(wish: VmCreate, project: string): VmDraft {
       name: checkName(wish.name),
       namespace: project,
       labels: { ...wish.labels, [idLabel]: newId() },
-      ...(size === undefined ? {} : { annotations: { [sizeAnnotation]: size } }),
     },
     spec: {
       runStrategy: runStrategyFor(wish),
+      ...matchers,
       template: { metadata: { labels: wish.labels ?? {} }, spec },
       ...(templates.length > 0 ? { dataVolumeTemplates: templates } : {}),
     },

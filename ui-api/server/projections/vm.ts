@@ -1,7 +1,12 @@
 /** VirtualMachine (with its instance and claims) → the flat VM of `/v1`. Pure. */
 import { formatBytes, parseBytes } from '../../../appliance/resources/quantity.ts';
-import { instanceTypeNamed, sizeAnnotation } from '../../../appliance/resources/instance-types.ts';
-import { poolOf, type DataVolumeSpec, type PersistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
+import {
+  poolOf,
+  poolOfClaim,
+  type DataVolumeSpec,
+  type PersistentVolumeClaim,
+} from '../../../appliance/resources/data-volume.ts';
+import type { CapturedTypes } from '../../../appliance/resources/instancetype.ts';
 import { idLabel } from '../../../appliance/resources/identity.ts';
 import type { Condition } from '../../../appliance/resources/meta.ts';
 import type {
@@ -10,7 +15,9 @@ import type {
   VirtualMachine,
   VirtualMachineInstance,
 } from '../../../appliance/resources/virtual-machine.ts';
-import { macOf, networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
+import { busOf } from '../../../appliance/vm/fixed-disks.ts';
+import { emptyDrives, macOf, networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
+import { instanceSpecOf } from '../../../appliance/vm/instance-spec.ts';
 import { runStrategyOf, stateOf } from '../../../appliance/vm/lifecycle.ts';
 import type { Vm } from '../../schemas/vm.ts';
 import { compact, identityOf } from './common.ts';
@@ -48,13 +55,12 @@ export const classOf = (spec: DataVolumeSpec) => (spec.storage ?? spec.pvc)?.sto
 
 const letters = 'abcdefghijklmnopqrstuvwxyz';
 
-function disksOf(vm: VirtualMachine, claims: ReadonlyMap<string, PersistentVolumeClaim>): Vm['disks'] {
-  const spec = vm.spec.template.spec;
+function disksOf(vm: VirtualMachine, spec: InstanceSpec, claims: ReadonlyMap<string, PersistentVolumeClaim>): Vm['disks'] {
   const counts = { vd: 0, sd: 0, sr: 0 };
-  return wishedDisks(spec).map(({ claim: claimName, volume, disk }) => {
+  const filled = wishedDisks(spec).map(({ claim: claimName, volume, disk }) => {
     const claim = claims.get(claimName);
     const template = vm.spec.dataVolumeTemplates?.find(({ metadata }) => metadata.name === claimName);
-    const bus = disk.cdrom?.bus ?? disk.disk?.bus ?? (disk.cdrom ? 'sata' : 'virtio');
+    const bus = busOf(disk);
     const prefix = disk.cdrom ? 'sr' : bus === 'virtio' ? 'vd' : 'sd';
     const index = counts[prefix]++;
     return compact({
@@ -64,15 +70,22 @@ function disksOf(vm: VirtualMachine, claims: ReadonlyMap<string, PersistentVolum
         bytesOf(claim?.status?.capacity?.storage) ??
         bytesOf(claim?.spec.resources?.requests?.storage) ??
         bytesOf(template && requestOf(template.spec)),
-      pool: poolOf(claim?.spec.storageClassName ?? (template && classOf(template.spec))),
+      pool: claim ? poolOfClaim(claim) : poolOf(template && classOf(template.spec)),
+      type: disk.cdrom ? ('cdrom' as const) : ('disk' as const),
       bus,
       device: prefix === 'sr' ? `sr${index}` : `${prefix}${letters[index] ?? '?'}`,
     });
   });
+  const empty = emptyDrives(spec).map((disk) => ({
+    name: disk.name,
+    type: 'cdrom' as const,
+    bus: busOf(disk),
+    device: `sr${counts.sr++}`,
+  }));
+  return [...filled, ...empty];
 }
 
-function nicsOf(vm: VirtualMachine, instance: VirtualMachineInstance | undefined): Vm['nics'] {
-  const spec = vm.spec.template.spec;
+function nicsOf(vm: VirtualMachine, spec: InstanceSpec, instance: VirtualMachineInstance | undefined): Vm['nics'] {
   return wishedNics(spec).map((nic) => {
     const seen = instance?.status?.interfaces?.find(({ name }) => name === nic.name);
     const id = vm.metadata.labels?.[idLabel];
@@ -95,11 +108,14 @@ function reasonOf(vm: VirtualMachine, conditions: readonly Condition[]): string 
   return found ? found.message || found.reason : undefined;
 }
 
-/** Instance type of the VM, while cpus and memory are still its. */
-function sizeOf(vm: VirtualMachine): string | undefined {
-  const type = instanceTypeNamed(vm.metadata.annotations?.[sizeAnnotation] ?? '');
+/** The template with what its instance type and preference say: as its next instance will be. */
+export function specOf(vm: VirtualMachine, types: CapturedTypes | undefined = vm.status?.croft?.types): InstanceSpec {
   const spec = vm.spec.template.spec;
-  return type && type.cpus === cpusOf(spec) && type.memory === memoryOf(spec) ? type.name : undefined;
+  if (types?.preference) return instanceSpecOf(vm, types, undefined);
+  if (!types?.instancetype) return spec;
+  // Lists of a thousand VMs are made of these: nothing is copied that needn't be.
+  const { cpu, memory } = types.instancetype.spec;
+  return { ...spec, domain: { ...spec.domain, cpu: { sockets: cpu.guest }, memory: { guest: memory.guest } } };
 }
 
 const imageOf = (vm: VirtualMachine): string | undefined =>
@@ -108,13 +124,15 @@ const imageOf = (vm: VirtualMachine): string | undefined =>
 export type VmParts = {
   vm: VirtualMachine;
   instance?: VirtualMachineInstance;
+  /** Its instance type and preference where no controller has captured them yet. */
+  types?: CapturedTypes;
   /** Claims of the VM's project by name. */
   claims: ReadonlyMap<string, PersistentVolumeClaim>;
 };
 
-export function projectVm({ vm, instance, claims }: VmParts): Vm {
-  const spec = vm.spec.template.spec;
-  const nics = nicsOf(vm, instance);
+export function projectVm({ vm, instance, claims, types }: VmParts): Vm {
+  const spec = specOf(vm, types);
+  const nics = nicsOf(vm, spec, instance);
   const conditions = vm.status?.conditions ?? [];
   const extra = (instance?.status?.conditions ?? []).filter(
     ({ type }) => !conditions.some((condition) => condition.type === type),
@@ -128,11 +146,13 @@ export function projectVm({ vm, instance, claims }: VmParts): Vm {
     reason: reasonOf(vm, all),
     cpus: cpusOf(spec),
     memory: memoryOf(spec),
-    size: sizeOf(vm),
+    size: vm.spec.instancetype?.name,
+    preference: vm.spec.preference?.name,
+    machine: vm.status?.croft?.machine ?? vm.spec.template.spec.domain.machine?.type,
     image: imageOf(vm),
     firmware: spec.domain.firmware?.bootloader?.efi ? ('efi' as const) : ('bios' as const),
     runStrategy: runStrategyOf(vm.spec),
-    disks: disksOf(vm, claims),
+    disks: disksOf(vm, spec, claims),
     nics,
     node: instance?.status?.nodeName,
     addresses: nics.flatMap(({ addresses }) => addresses),

@@ -7,12 +7,15 @@ import { CroftError } from '../../../appliance/errors.ts';
 import { image, network, storagePool } from '../../../appliance/resources/croft-kinds.ts';
 import { dataVolume, type DataVolume } from '../../../appliance/resources/data-volume.ts';
 import { idLabel, newId } from '../../../appliance/resources/identity.ts';
+import { clusterInstancetype, clusterPreference, instancetype, preference } from '../../../appliance/resources/instancetype.ts';
 import type { Kind, Of } from '../../../appliance/resources/kind.ts';
 import type { ObjectMeta, Resource } from '../../../appliance/resources/meta.ts';
 import { uplink } from '../../../appliance/resources/uplink.ts';
-import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
+import { virtualMachine, type VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
+import { validateObject } from '../../../appliance/store/validate.ts';
+import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
 import { ChangeQuery, strict } from '../../schemas/common.ts';
 import { ImageCreate, NetworkCreate, PoolCreate, VolumeCreate } from '../../schemas/objects.ts';
 import { UplinkCreate } from '../../schemas/uplinks.ts';
@@ -20,9 +23,10 @@ import { VmCreate } from '../../schemas/vm.ts';
 import type { Server } from '../context.ts';
 import { defaultProject } from '../lookup.ts';
 import { checkInput } from '../plugins/validation.ts';
+import { matchersOf } from '../projections/instancetypes.ts';
 import { patchVm } from '../projections/vm-changes.ts';
 import { projectImage, projectNetwork, projectPool, projectUplink, projectVolume } from '../projections/objects.ts';
-import { viewVm } from '../views.ts';
+import { uncaptured, viewVm } from '../views.ts';
 import { createImage } from './images.ts';
 import { checkNetworkSpec, createNetwork } from './networks.ts';
 import { createPool } from './pools.ts';
@@ -34,7 +38,18 @@ type Json = Record<string, unknown>;
 type Outcome = { kind: string; name: string; project?: string; result: 'created' | 'changed' | 'unchanged' };
 
 /** Kinds a manifest may have: what belongs to people, not what the box derives from it. */
-const manifestKinds: readonly Kind[] = [virtualMachine, network, uplink, image, dataVolume, storagePool];
+const manifestKinds: readonly Kind[] = [
+  virtualMachine,
+  network,
+  uplink,
+  image,
+  dataVolume,
+  storagePool,
+  clusterInstancetype,
+  instancetype,
+  clusterPreference,
+  preference,
+];
 
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
@@ -69,6 +84,11 @@ async function applyManifest(store: ResourceStore, document: Json, project: stri
   const namespace = kind.namespaced ? (given.namespace ?? project) : undefined;
   const about = { kind: kind.kind, name: given.name, project: namespace };
   const before = await store.get(kind, given.name, namespace);
+  if (kind === virtualMachine) {
+    const wished = { ...document, metadata: { ...given, namespace }, status: before?.status } as unknown as VirtualMachine;
+    validateObject(kind, wished);
+    await admitTypes(store, wished);
+  }
   let isChanged = false;
   if (!before) {
     const { labels, annotations } = given;
@@ -126,7 +146,7 @@ const flatKinds: Record<string, FlatKind> = {
     find: async (store, name, project) => {
       const vm = await store.get(virtualMachine, name, project);
       if (!vm) return undefined;
-      const changeable = new Set(['cpus', 'memory', 'size', 'runStrategy', 'nics', 'labels']);
+      const changeable = new Set(['cpus', 'memory', 'size', 'machine', 'runStrategy', 'nics', 'labels']);
       return {
         view: await viewVm(store, vm),
         change: async (wish) => {
@@ -136,7 +156,9 @@ const flatKinds: Record<string, FlatKind> = {
             ? wish.nics.filter(isObject).map(({ name: nic, network: to }) => ({ name: nic, network: to }))
             : undefined;
           const patch = { ...wish, ...(nics ? { nics } : {}) } as Parameters<typeof patchVm>[1];
-          await editObject(store, virtualMachine, vm.metadata, (draft) => patchVm(draft, patch));
+          const { instancetype: type } = await matchersOf(store, { size: patch.size }, project);
+          const types = await uncaptured(store, vm);
+          await editObject(store, virtualMachine, vm.metadata, (draft) => patchVm(draft, patch, { type, types }));
         },
       };
     },

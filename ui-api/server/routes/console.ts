@@ -14,10 +14,12 @@ import { NameParams, ProjectQuery, strict } from '../../schemas/common.ts';
 import { Ticket, TicketBody } from '../../schemas/vm.ts';
 import type { AppContext, Server } from '../context.ts';
 import { defaultProject, mustFind } from '../lookup.ts';
+import { connectGuest } from '../guest-connection.ts';
+import { refuseField } from '../projections/vm-draft.ts';
 import { mustAllow } from './vm-actions.ts';
 
 /** What a ticket opens. */
-type TicketData = { name: string; namespace: string; kind: 'serial' | 'vnc' };
+type TicketData = { name: string; namespace: string; kind: 'serial' | 'vnc' | 'tcp'; port?: number };
 
 const ticketLifetime = 30_000;
 const pingInterval = 20_000;
@@ -30,7 +32,7 @@ export function consoleRoutes(app: Server, { box, port, logger }: AppContext): v
   app.post('/v1/vms/:name/console-tickets', {
     config: { permission: 'operator', transient: true, secret: true },
     schema: {
-      summary: 'A one-time ticket for the serial or VNC console',
+      summary: 'A one-time ticket for the serial or VNC console, or a TCP port of the guest',
       params: NameParams,
       querystring: Type.Object({ ...ProjectQuery }, strict),
       body: TicketBody,
@@ -39,11 +41,17 @@ export function consoleRoutes(app: Server, { box, port, logger }: AppContext): v
     handler: async ({ store, params, query, body }, reply) => {
       const vm = await mustFind(store, virtualMachine, params.name, query.project);
       const kind = body.kind ?? 'serial';
+      if ((kind === 'tcp') !== (body.port !== undefined)) refuseField('/port', 'port: goes with kind tcp, and only with it.');
       mustAllow(vm, kind === 'vnc' ? 'vnc' : 'console');
       const ticket = newSecret();
       const expires = Date.now() + ticketLifetime;
       const { name, namespace = defaultProject } = vm.metadata;
-      box.oneTime.put(sha256(ticket), 'console', JSON.stringify({ name, namespace, kind } satisfies TicketData), expires);
+      box.oneTime.put(
+        sha256(ticket),
+        'console',
+        JSON.stringify({ name, namespace, kind, port: body.port } satisfies TicketData),
+        expires,
+      );
       reply.code(201);
       return { ticket, url: `/v1/console?ticket=${ticket}`, expiresAt: new Date(expires).toISOString() };
     },
@@ -67,9 +75,10 @@ export function consoleRoutes(app: Server, { box, port, logger }: AppContext): v
         if (payload === undefined) {
           throw new CroftError('unauthenticated', 'This console ticket is used up or older than 30 seconds; ask for a new one.');
         }
-        const { kind, ...key } = JSON.parse(payload) as TicketData;
+        const { kind, port: guestPort, ...key } = JSON.parse(payload) as TicketData;
         // Opened before the upgrade: a guest that doesn't run is a plain 409.
-        const stream = await port.openConsole(key, kind);
+        const stream =
+          kind === 'tcp' ? await connectGuest(request.store, key, guestPort ?? 0) : await port.openConsole(key, kind);
         streams.set(request, stream);
         request.raw.socket.once('close', () => stream.destroy());
       },

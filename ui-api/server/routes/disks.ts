@@ -19,9 +19,10 @@ import { changeQuery } from './collection.ts';
 type Wish = NonNullable<StoragePool['spec']['disks']>[number];
 
 /** A wish as the store keeps it, with the id that makes it another disk than any before. */
-export const wishOf = ({ path, size, wipe }: DiskWish): Wish => ({
+export const wishOf = ({ path, size, wipe, node }: DiskWish): Wish => ({
   id: randomUUID(),
   path,
+  ...(node === undefined ? {} : { node }),
   ...(size === undefined ? {} : { size: parseBytes(size, 'size') }),
   ...(wipe === undefined ? {} : { wipe }),
 });
@@ -70,8 +71,8 @@ async function editDisks(
   return disksOf(after);
 }
 
-const refuseTwice = (disks: readonly Wish[], path: string): void => {
-  if (disks.some((disk) => disk.path === path))
+const refuseTwice = (disks: readonly Wish[], { path, node }: Wish): void => {
+  if (disks.some((disk) => disk.path === path && disk.node === node))
     throw new CroftError('already-exists', `path: ${path} is a disk of the pool already.`);
 };
 
@@ -116,7 +117,7 @@ export function diskRoutes(app: Server): void {
       const pool = await poolNamed(store, body.pool);
       const wish = wishOf(body);
       const disks = await editDisks(store, pool.metadata.name, (present) => {
-        refuseTwice(present, wish.path);
+        refuseTwice(present, wish);
         return [...present, wish];
       });
       reply.code(201);
@@ -144,7 +145,7 @@ export function diskRoutes(app: Server): void {
       }
       const disks = await editDisks(store, old.pool, (present) => {
         const others = present.filter(({ id }) => id !== old.id);
-        refuseTwice(others, wish.path);
+        refuseTwice(others, wish);
         return [...others, wish];
       });
       return oneDisk(disks, wish.id);

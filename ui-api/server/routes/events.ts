@@ -81,12 +81,12 @@ export function eventRoutes(app: Server, { events, notifications, authenticator 
     const beat = setInterval(() => {
       send(': still here\n\n');
       // Who was signed out or removed meanwhile hears no more.
-      authenticator({ raw: request.raw, cookies: request.cookies }).then(
+      Promise.resolve(authenticator(request.raw)).then(
         (principal) => {
           if (!principal) end();
         },
         (error: unknown) => {
-          request.log.warn({ err: error }, 'could not check who listens to the events');
+          request.log.warn({ err: error, traceId: request.id }, 'could not check who listens to the events');
           end();
         },
       );

@@ -1,10 +1,13 @@
 /** /v1/images: taken in from an address, a file of the box, or built here. */
 import { image } from '../../../appliance/resources/croft-kinds.ts';
+import { addressesOf, catalogueImageNamed, imageCatalogue } from '../../../appliance/resources/image-catalogue.ts';
 import { idLabel, newId } from '../../../appliance/resources/identity.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
-import type { Static } from 'typebox';
-import { Image, ImageCreate } from '../../schemas/objects.ts';
+import { Type, type Static } from 'typebox';
+import { ListQuery, Page, strict } from '../../schemas/common.ts';
+import { CatalogueImage, Image, ImageCreate } from '../../schemas/objects.ts';
 import type { Server } from '../context.ts';
+import { pageOf } from '../pages.ts';
 import { tag } from '../preconditions.ts';
 import { projectImage } from '../projections/objects.ts';
 import { checkName, refuseField } from '../projections/vm-draft.ts';
@@ -16,11 +19,16 @@ export async function createImage(store: ResourceStore, { name, labels, ...spec 
   if (given.length !== 1) {
     refuseField(
       '/source',
-      `source: has ${given.length === 0 ? 'nothing' : given.join(' and ')}; give exactly one of build, url or file.`,
+      `source: has ${given.length === 0 ? 'nothing' : given.join(' and ')}; give exactly one of build, catalogue, url, file or upload.`,
     );
   }
   if (spec.source.url !== undefined && !URL.canParse(spec.source.url)) {
     refuseField('/source/url', `source.url: ${JSON.stringify(spec.source.url)} is not an address.`);
+  }
+  const { catalogue } = spec.source;
+  if (catalogue !== undefined && !catalogueImageNamed(catalogue)) {
+    const known = imageCatalogue.map((each) => each.name).join(', ');
+    refuseField('/source/catalogue', `source.catalogue: ${JSON.stringify(catalogue)} is not known; there are ${known}.`);
   }
   return await store.create(image, { metadata: { name: checkName(name), labels: { ...labels, [idLabel]: newId() } }, spec });
 }
@@ -33,6 +41,28 @@ export function imageRoutes(app: Server): void {
     project: projectImage,
     read: 'viewer',
     write: 'operator',
+  });
+
+  app.get('/v1/image-catalogue', {
+    config: { permission: 'viewer' },
+    schema: {
+      summary: 'List the well-known images that can be added by name',
+      querystring: Type.Object({ ...ListQuery }, strict),
+      response: { 200: Page(CatalogueImage) },
+    },
+    handler: async ({ query }) =>
+      pageOf(
+        imageCatalogue.map((each) => ({
+          kind: 'catalogue-image' as const,
+          name: each.name,
+          title: each.title,
+          aliases: [...(each.aliases ?? [])],
+          url: addressesOf(each).url,
+          user: each.user,
+          ...(each.firmware === undefined ? {} : { firmware: each.firmware }),
+        })),
+        query,
+      ),
   });
 
   app.post('/v1/images', {

@@ -2,7 +2,7 @@
 import type { Static } from 'typebox';
 import { CroftError } from '../../../appliance/errors.ts';
 import { storagePool, type StoragePool } from '../../../appliance/resources/croft-kinds.ts';
-import { persistentVolumeClaim, poolOf } from '../../../appliance/resources/data-volume.ts';
+import { persistentVolumeClaim, poolOfClaim } from '../../../appliance/resources/data-volume.ts';
 import { idLabel, newId } from '../../../appliance/resources/identity.ts';
 import { parseBytes } from '../../../appliance/resources/quantity.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
@@ -31,7 +31,7 @@ export async function createPool(
 
 async function refuseUsed(store: ResourceStore, pool: StoragePool): Promise<void> {
   const { items } = await store.list(persistentVolumeClaim);
-  const used = items.filter(({ spec }) => poolOf(spec.storageClassName) === pool.metadata.name).length;
+  const used = items.filter((claim) => poolOfClaim(claim) === pool.metadata.name).length;
   if (used > 0)
     throw new CroftError(
       'in-use',

@@ -5,7 +5,7 @@ import { parseListen } from '../../../appliance/config.ts';
 import { user } from '../../../appliance/resources/croft-kinds.ts';
 import { editStatus } from '../../../appliance/store/edit.ts';
 import { checkPassword } from '../../auth/passwords.ts';
-import { cookieName, endSession, sessionHours, startSession } from '../../auth/sessions.ts';
+import { endSession, sessionCookie, sessionOf, startSession } from '../../auth/sessions.ts';
 import { useSetupLink } from '../../auth/setup-links.ts';
 import { Name, strict } from '../../schemas/common.ts';
 import { Password, SessionOut } from '../../schemas/objects.ts';
@@ -27,7 +27,6 @@ export function sessionRoutes(app: Server, { store, box, config, signInsPerMinut
     },
   } as const;
   const secure = !parseListen(config.listen).loopback;
-  const cookie = { path: '/', httpOnly: true, sameSite: 'strict', secure } as const;
 
   /** Starts the session of someone who has just proved to be `name`. */
   async function signIn(name: string, reply: FastifyReply) {
@@ -37,7 +36,7 @@ export function sessionRoutes(app: Server, { store, box, config, signInsPerMinut
     await editStatus(store, user, { name }, (draft) => {
       draft.status = { ...draft.status, lastSignIn: new Date().toISOString() };
     });
-    reply.setCookie(cookieName, value, { ...cookie, maxAge: sessionHours * 3600 }).code(201);
+    reply.header('set-cookie', sessionCookie(value, { secure })).code(201);
     return { user: name, role: found.spec.role, via: 'session', expiresAt };
   }
 
@@ -70,10 +69,10 @@ export function sessionRoutes(app: Server, { store, box, config, signInsPerMinut
   app.delete('/v1/session', {
     config: { permission: 'viewer', transient: true },
     schema: { summary: 'Sign out' },
-    handler: async ({ cookies }, reply) => {
-      const value = cookies[cookieName];
+    handler: async ({ headers }, reply) => {
+      const value = headers.cookie && sessionOf(headers.cookie);
       if (value) endSession(box, value);
-      return await reply.clearCookie(cookieName, cookie).code(204).send();
+      return await reply.header('set-cookie', sessionCookie('', { secure })).code(204).send();
     },
   });
 

@@ -4,11 +4,11 @@ import { dataVolume, persistentVolumeClaim } from '../../../appliance/resources/
 import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import { ChangeQuery, NameParams, strict } from '../../schemas/common.ts';
-import { DiskBody, DiskDeleteQuery, DiskParams, DiskWish, NicBody, NicParams, Vm } from '../../schemas/vm.ts';
+import { DiskBody, DiskDeleteQuery, DiskParams, DiskWish, MediumBody, NicBody, NicParams, Vm } from '../../schemas/vm.ts';
 import type { Server } from '../context.ts';
 import { defaultProject, keyOf, mustFind, mustHaveImage, mustHaveNetwork } from '../lookup.ts';
 import { checkIfMatch, tag } from '../preconditions.ts';
-import { addDisk, moveNic, mustHaveDisk, removeDisk } from '../projections/vm-changes.ts';
+import { addDisk, changeMedium, moveNic, mustHaveDisk, removeDisk } from '../projections/vm-changes.ts';
 import { printableStatusOf } from '../projections/vm.ts';
 import { mustBeFree, viewVm } from '../views.ts';
 import { goneMeanwhile } from './vms.ts';
@@ -62,6 +62,34 @@ export function vmDeviceRoutes(app: Server): void {
     },
   });
 
+  app.put('/v1/vms/:name/cdroms/:disk', {
+    config,
+    schema: {
+      summary: 'Put an image or a volume into a CD drive, live; an empty body ejects',
+      params: DiskParams,
+      querystring,
+      body: MediumBody,
+      response: { 200: Vm },
+    },
+    handler: async (request, reply) => {
+      const { store, params, query, body } = request;
+      const found = await mustFind(store, virtualMachine, params.name, query.project);
+      const namespace = found.metadata.namespace ?? defaultProject;
+      if (body.image !== undefined) await mustHaveImage(store, body.image, '/image');
+      if (body.volume !== undefined) await mustBeFree(store, body.volume, namespace, '/volume');
+      let own: string[] = [];
+      const vm = await editObject(store, virtualMachine, keyOf(found), (draft) => {
+        checkIfMatch(request, draft, { optional: true });
+        own = changeMedium(draft, params.disk, body);
+      });
+      if (!vm) throw goneMeanwhile(found.metadata.name);
+      // An empty layer over the image: it goes once the guest has let go of it.
+      for (const name of own) await store.delete(dataVolume, name, namespace);
+      tag(reply, vm);
+      return await viewVm(store, vm);
+    },
+  });
+
   app.put('/v1/vms/:name/disks/:disk', {
     config,
     schema: { summary: 'Grow a disk, live', params: DiskParams, querystring, body: DiskBody, response: { 200: Vm } },
@@ -92,10 +120,10 @@ export function vmDeviceRoutes(app: Server): void {
       });
       if (!vm) throw goneMeanwhile(found.metadata.name);
       const key = { name: claim, namespace: found.metadata.namespace };
-      if (query.deleteVolume) {
+      if (claim !== '' && query.deleteVolume) {
         await store.delete(dataVolume, key.name, key.namespace);
         await store.delete(persistentVolumeClaim, key.name, key.namespace);
-      } else {
+      } else if (claim !== '') {
         // It is no longer the VM's: deleting the VM leaves it.
         await editObject(store, dataVolume, key, (draft) => {
           draft.metadata.ownerReferences = draft.metadata.ownerReferences?.filter(({ uid }) => uid !== vm.metadata.uid);

@@ -1,37 +1,51 @@
 /** /v1/vms: create, read, wait, change, delete. Handlers project and store, nothing more; the reconciler does the work. */
-import { Type } from 'typebox';
+import type { FastifyReply } from 'fastify';
+import { Type, type Static } from 'typebox';
 import { CroftError } from '../../../appliance/errors.ts';
+import { image } from '../../../appliance/resources/croft-kinds.ts';
 import { dataVolume } from '../../../appliance/resources/data-volume.ts';
-import { instanceTypes } from '../../../appliance/resources/instance-types.ts';
 import { virtualMachine, type VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
+import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
 import { ChangeQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
-import { ExplanationOut, InstanceType, Vm, VmCreate, VmDeleteQuery, VmGetQuery, VmListQuery, VmPatch } from '../../schemas/vm.ts';
+import { ExplanationOut, Vm, VmCreate, VmDeleteQuery, VmGetQuery, VmListQuery, VmPatch } from '../../schemas/vm.ts';
 import type { AppContext, Server } from '../context.ts';
+import { keptPage, keptVm } from '../kept-views.ts';
 import { defaultProject, keyOf, mustFind, mustHaveImage, mustHaveNetwork } from '../lookup.ts';
 import { pageOf } from '../pages.ts';
 import { checkIfMatch, tag } from '../preconditions.ts';
+import { matchersOf } from '../projections/instancetypes.ts';
 import { draftVm, wishedNicsOf } from '../projections/vm-draft.ts';
 import { patchVm } from '../projections/vm-changes.ts';
-import { mustBeFree, viewVm, viewVms } from '../views.ts';
+import { mustBeFree, uncaptured, viewVm, viewVms } from '../views.ts';
 import { waitForVm } from '../waiting.ts';
 
 const changeQuery = Type.Object({ ...ChangeQuery }, strict);
 const projectQuery = Type.Object({ ...ProjectQuery }, strict);
+const json = 'application/json; charset=utf-8';
 const defaultWaitSeconds = 60;
+
+/** The image that goes into the second drive of a Windows VM: Fedora's name for the CD of virtio drivers. */
+const driversImage = 'virtio-win';
 
 /** Creates the one object of a VM. @throws CroftError `invalid-input` for images, networks and volumes that are not there */
 export async function createVm(store: ResourceStore, body: VmCreate, project: string): Promise<VirtualMachine> {
-  const draft = draftVm(body, project);
+  const draft = draftVm(body, project, {
+    ...(await matchersOf(store, body, project)),
+    ...((await store.get(image, driversImage)) ? { drivers: driversImage } : {}),
+    timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  });
+  if (body.iso !== undefined) await mustHaveImage(store, body.iso, '/iso');
   if (body.image !== undefined) await mustHaveImage(store, body.image, '/image');
   for (const [index, { network }] of wishedNicsOf(body).entries()) {
     await mustHaveNetwork(store, network, body.nics ? `/nics/${index}/network` : '/network');
   }
-  for (const [index, { image, volume }] of (body.disks ?? []).entries()) {
-    if (image !== undefined) await mustHaveImage(store, image, `/disks/${index}/image`);
+  for (const [index, { image: from, volume }] of (body.disks ?? []).entries()) {
+    if (from !== undefined) await mustHaveImage(store, from, `/disks/${index}/image`);
     if (volume !== undefined) await mustBeFree(store, volume, project, `/disks/${index}/volume`);
   }
+  await admitTypes(store, { apiVersion: virtualMachine.apiVersion, kind: virtualMachine.kind, ...draft });
   return await store.create(virtualMachine, draft);
 }
 
@@ -42,17 +56,14 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
   const viewer = { permission: 'viewer' } as const;
   const operator = { permission: 'operator' } as const;
 
-  app.get('/v1/instancetypes', {
-    config: viewer,
-    schema: { summary: 'List instance types', response: { 200: Page(InstanceType) } },
-    handler: async () => ({ items: instanceTypes.map((type) => ({ kind: 'instancetype', ...type })) }),
-  });
-
   app.get('/v1/vms', {
     config: viewer,
     schema: { summary: 'List VMs', querystring: VmListQuery, response: { 200: Page(Vm) } },
-    handler: async ({ store, query }) =>
-      pageOf(await viewVms(store, { namespace: query.project, labelSelector: query.labelSelector }), query),
+    handler: async ({ store, query }, reply) => {
+      const kept = store.shared && keptPage(store.shared, query);
+      if (kept !== undefined) return reply.type(json).send(kept);
+      return pageOf(await viewVms(store, { namespace: query.project, labelSelector: query.labelSelector }), query);
+    },
   });
 
   app.post('/v1/vms', {
@@ -74,20 +85,11 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
       querystring: VmGetQuery,
       response: { 200: Vm },
     },
-    handler: async (request, reply) => {
+    // Not async where memory has the answer: this is what is asked most.
+    handler: (request, reply) => {
       const { store, params, query } = request;
-      const vm = await mustFind(store, virtualMachine, params.name, query.project);
-      if (query.waitFor === undefined) {
-        tag(reply, vm);
-        return await viewVm(store, vm);
-      }
-      const key = { name: vm.metadata.name, namespace: vm.metadata.namespace ?? defaultProject };
-      const gone = new AbortController();
-      reply.raw.once('close', () => gone.abort());
-      const waited = await waitForVm(store, key, query.waitFor, (query.timeoutSeconds ?? defaultWaitSeconds) * 1000, gone.signal);
-      // A client tells the two apart without knowing what each wish means.
-      tag(reply, waited.vm).header('croft-wait', waited.reached ? 'reached' : 'expired');
-      return waited.view;
+      const kept = query.waitFor === undefined && store.shared && keptVm(store.shared, params.name, query.project);
+      return kept ? tag(reply, kept.vm).type(json).send(kept.json) : readVm(store, params.name, query, reply);
     },
   });
 
@@ -129,9 +131,11 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
       const found = await mustFind(store, virtualMachine, params.name, query.project);
       for (const [index, { network }] of (body.nics ?? []).entries())
         await mustHaveNetwork(store, network, `/nics/${index}/network`);
+      const { instancetype: type } = await matchersOf(store, { size: body.size }, found.metadata.namespace ?? defaultProject);
+      const types = await uncaptured(store, found);
       const vm = await editObject(store, virtualMachine, keyOf(found), (draft) => {
         checkIfMatch(request, draft);
-        patchVm(draft, body);
+        patchVm(draft, body, { type, types });
       });
       if (!vm) throw goneMeanwhile(found.metadata.name);
       tag(reply, vm);
@@ -153,6 +157,22 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
       return await (request.plan ? { name: vm.metadata.name } : reply.code(204).send());
     },
   });
+}
+
+/** Reads from the store, and waits where that is asked for. */
+async function readVm(store: ResourceStore, nameOrId: string, query: Static<typeof VmGetQuery>, reply: FastifyReply) {
+  const vm = await mustFind(store, virtualMachine, nameOrId, query.project);
+  if (query.waitFor === undefined) {
+    tag(reply, vm);
+    return await viewVm(store, vm);
+  }
+  const key = { name: vm.metadata.name, namespace: vm.metadata.namespace ?? defaultProject };
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  const waited = await waitForVm(store, key, query.waitFor, (query.timeoutSeconds ?? defaultWaitSeconds) * 1000, gone.signal);
+  // A client tells the two apart without knowing what each wish means.
+  tag(reply, waited.vm).header('croft-wait', waited.reached ? 'reached' : 'expired');
+  return waited.view;
 }
 
 /** Lets the VM's DataVolumes outlive it: they are no longer its own. */

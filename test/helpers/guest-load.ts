@@ -1,0 +1,67 @@
+/**
+ * Verify load in a tiny guest: it writes numbered blocks to a disk, each flushed, and tells of each on its serial console
+ * once the disk has taken it. The console's log is on the box's side: a journal of acknowledged writes outside the VM.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { eventually } from './eventually.ts';
+import type { TestBox } from './box.ts';
+
+const blocks = 256;
+const blockOf = (write: number): number => (write * 37) % blocks;
+
+export type GuestLoad = {
+  /** Waits until `more` further writes were acknowledged. */
+  goesOn(more?: number): Promise<void>;
+  /** Ends it and reads the disk again, past the guest's cache. `stallMs`: longest time between two acknowledged writes, the guest's clock. */
+  end(): Promise<{ writes: number; lost: number; stallMs: number }>;
+};
+
+const script = (device: string): string =>
+  [
+    '#!/bin/sh',
+    'i=0',
+    'while ! test -e /tmp/load-stop; do',
+    '  i=$((i+1))',
+    // One block of text: the number, padded.
+    `  printf "%-4096d" $i | dd of=${device} bs=4096 seek=$((i*37%${blocks})) conv=notrunc,fsync 2>/dev/null || exit 1`,
+    '  read up rest </proc/uptime',
+    '  echo "ACK $i $up" >/dev/ttyS0',
+    'done',
+    'echo "LOAD-ENDED" >/dev/ttyS0',
+  ].join('\n');
+
+/** Begins to write to the first MiB of `device` in the guest (signed in on its console). */
+export async function startGuestLoad(box: TestBox, name: string, device: string): Promise<GuestLoad> {
+  const { id } = await box.vm(name);
+  const log = join(box.directory, 'run', 'vms', id, 'serial.log');
+  const encoded = Buffer.from(script(device)).toString('base64');
+  await box.guest(name, `rm -f /tmp/load-stop; echo ${encoded} | base64 -d >/tmp/load; (sh /tmp/load &)`);
+  const journal = async (): Promise<{ write: number; at: number }[]> =>
+    [...(await readFile(log, 'latin1')).matchAll(/ACK (\d+) ([\d.]+)\r?\n/g)].map((found) => ({
+      write: Number(found[1]),
+      at: Number(found[2]) * 1000,
+    }));
+  const count = async (): Promise<number> => (await journal()).length;
+  const goesOn: GuestLoad['goesOn'] = async (more = 20) => {
+    const before = await count();
+    await eventually(async () => (await count()) >= before + more, { timeout: 90_000, interval: 200 });
+  };
+  await goesOn(blocks + 10);
+  return {
+    goesOn,
+    async end() {
+      await box.guest(name, 'touch /tmp/load-stop; sleep 1');
+      await eventually(async () => (await readFile(log, 'latin1')).includes('LOAD-ENDED'), { timeout: 30_000, interval: 200 });
+      const acknowledged = await journal();
+      const read = `echo 3 >/proc/sys/vm/drop_caches; dd if=${device} bs=4096 count=${blocks} 2>/dev/null | tr -s ' ' '\\n'`;
+      const { output } = await box.guest(name, read);
+      const found = [...output.matchAll(/^(\d+)$/gm)].map((line) => Number(line[1]));
+      const last = new Map<number, number>();
+      for (const { write } of acknowledged) last.set(blockOf(write), write);
+      const lost = [...last].filter(([block, write]) => (found[block] ?? -1) < write).length;
+      const stalls = acknowledged.slice(1).map(({ at }, index) => at - (acknowledged[index]?.at ?? at));
+      return { writes: acknowledged.length, lost, stallMs: Math.round(Math.max(...stalls)) };
+    },
+  };
+}

@@ -1,0 +1,11 @@
+/** Requests to move volumes between pools. */
+import { Type } from 'typebox';
+import { Size, strict } from './common.ts';
+
+export const MoveBody = Type.Object(
+  {
+    pool: Type.String({ minLength: 1, maxLength: 63, description: 'the pool it is to be in' }),
+    bandwidth: Type.Optional(Size),
+  },
+  strict,
+);
