@@ -7,7 +7,6 @@
  * of croftd from the marks on their ports, so that the first converge removes nothing that a guest uses; ports
  * without a VM go by `reap`, on the word of the one who knows the VMs.
  */
-import { isIPv4 } from 'node:net';
 import { CroftError, messageOf } from '../appliance/errors.ts';
 import type { Logger } from '../appliance/host/logger.ts';
 import { podLinkName, tapName } from '../appliance/resources/identity.ts';
@@ -18,8 +17,8 @@ import type { DhcpService } from './dhcp/service.ts';
 import type { NicWish, ObservedMember, PluggedNic, PodLinkWish, SwitchDriver } from './driver.ts';
 import type { NetworkHost } from './host.ts';
 import { macFor, networkOf } from './ip.ts';
-import type { UplinkWish } from './uplinks/admit.ts';
-import { defaultMtu, legName, nicOf, wishedSwitch, type PluggedPort, type Segment } from './wish.ts';
+import { nicsOf, type UplinkWish } from './uplinks/admit.ts';
+import { defaultMtu, legName, nicOf, type PluggedPort, type Segment, v4Reservations, wishedSwitch } from './wish.ts';
 
 export type EngineOptions = {
   driver: SwitchDriver;
@@ -273,7 +272,7 @@ export class NetworkEngine {
     const leased = dhcp.leases.filter((lease) => lease.mac !== mac).map((lease) => lease.address);
     const present = dhcp.assigned.get(tap)?.address ?? dhcp.leases.find((lease) => lease.mac === mac)?.address;
     const address = assignAddress(segment.cidr, mac, {
-      reservations: segment.reservations.filter(({ address: each }) => isIPv4(each)),
+      reservations: v4Reservations(segment),
       present,
       taken: new Set([...others, ...leased]),
     });
@@ -310,11 +309,7 @@ export class NetworkEngine {
     try {
       const problems = new Map<string, string>();
       await this.#refreshAddresses(problems);
-      await this.#options.host.prepareNics(
-        this.#uplinks.flatMap(({ interfaces, mtu }) =>
-          interfaces.map((name) => ({ name, ...(mtu === undefined ? {} : { mtu }) })),
-        ),
-      );
+      await this.#options.host.prepareNics(nicsOf(this.#uplinks));
       await this.#applySwitch();
       await this.#legs(problems);
       this.#problems = problems;
@@ -382,11 +377,7 @@ export class NetworkEngine {
       nat: segment.nat,
       ...(segment.mtu === undefined ? {} : { mtu: segment.mtu }),
     };
-    await dhcp.ensure(
-      network,
-      segment.reservations.filter(({ address }) => isIPv4(address)),
-      legIndex,
-    );
+    await dhcp.ensure(network, v4Reservations(segment), legIndex);
   }
 
   #convergeLater(delay: number): void {

@@ -45,6 +45,9 @@ export function segmentOf(network: Network): Segment {
   };
 }
 
+/** What DHCP may give: of IPv6 addresses it knows nothing. */
+export const v4Reservations = ({ reservations }: Segment) => reservations.filter(({ address }) => isIP(address) === 4);
+
 /** A NIC with its address where Croft gave it one. */
 export type PluggedPort = Pick<NicWish, 'vmId' | 'index' | 'nic' | 'mac' | 'network'> & { address?: string };
 

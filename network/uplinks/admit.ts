@@ -25,6 +25,10 @@ export type UplinkWish = { id: string; name: string } & Uplink['spec'];
 
 export const uplinkPortName = (id: string): string => `cu${shortId(id)}`;
 
+/** The NICs that uplinks are made of, with the MTU they should have. */
+export const nicsOf = (uplinks: readonly UplinkWish[]): { name: string; mtu?: number }[] =>
+  uplinks.flatMap(({ interfaces, mtu }) => interfaces.map((name) => ({ name, ...(mtu === undefined ? {} : { mtu }) })));
+
 /** Kinds of devices that are no way out of the machine. */
 const inner = new Set(['tun', 'bridge', 'openvswitch', 'vxlan', 'wireguard', 'ifb']);
 

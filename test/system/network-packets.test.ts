@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isAlive } from '../../appliance/host/process-info.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
 import { newId, tapName } from '../../appliance/resources/identity.ts';
-import { DhcpServer, findDhcpUser } from '../../network/dhcp/server.ts';
+import { findDhcpUser } from '../../network/dhcp/server.ts';
 import { NetworkEngine } from '../../network/engine.ts';
 import { createNetworkHost, type NetworkHost } from '../../network/host.ts';
 import { parseCidr } from '../../network/ip.ts';
@@ -19,6 +19,7 @@ import { findSwitch, type SwitchServer } from '../../network/ovs/server.ts';
 import { legName, type Segment } from '../../network/wish.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { attempt, FakeGuest, must } from '../helpers/fake-guest.ts';
+import { TaggingGuest } from '../helpers/tagging-guest.ts';
 import { inside, insideMark, namespacesMissing, runInside } from '../helpers/netns.ts';
 import { running } from '../helpers/running.ts';
 
@@ -138,23 +139,6 @@ describe.runIf(inside)('inside', () => {
     ).toBeUndefined();
   });
 
-  it('says so when dnsmasq gives up right after its start', async () => {
-    const broken = new DhcpServer({
-      directory: join(directory, 'broken'),
-      runDirectory: join(directory, 'run', 'broken'),
-      user: { name: 'no-such-user', uid: 0, gid: 0 },
-      logger,
-      onLeases: () => {},
-    });
-    await broken.load();
-    const network = { name: 'broken', leg: 'lo', cidr: cidr('10.45.0.1/24'), nat: false };
-    await expect(broken.ensure(network, [], 1)).rejects.toMatchObject({
-      code: 'unavailable',
-      message: expect.stringContaining('no-such-user'),
-    });
-    await broken.remove();
-  });
-
   it('takes a NAT network out to the world, and no network to another', async () => {
     await world.start();
     await must(['ip', 'address', 'add', '198.51.100.1/24', 'dev', 'world0']);
@@ -185,54 +169,27 @@ describe.runIf(inside)('inside', () => {
   });
 
   it('carries both VLANs tagged on a trunk, and no other', async () => {
-    // The kernel here may have no 802.1Q: a second bridge stands for the guest's own tagging.
     const [vmId, mac] = [newId(), '52:54:00:00:00:aa'];
-    const tap = tapName(vmId, 0);
-    const vsctl = (...argv: string[]) => must(['ovs-vsctl', `--db=unix:${server.socket}`, '--timeout=10', ...argv]);
-    await must(['ip', 'link', 'add', tap, 'type', 'veth', 'peer', 'name', 'trunk0']);
-    for (const end of [tap, 'trunk0']) await must(['ip', 'link', 'set', end, 'up']);
-    await vsctl(
-      'add-br',
-      'guest0',
-      '--',
-      'set',
-      'bridge',
-      'guest0',
-      `datapath_type=${server.datapath}`,
-      '--',
-      'add-port',
-      'guest0',
-      'trunk0',
-    );
-    for (const [name, tag, address] of [
-      ['in20', 20, '10.20.0.50/24'],
-      ['in30', 30, '10.30.0.50/24'],
-      ['in40', 40, '10.40.0.50/24'],
-    ] as const) {
-      const device = ['set', 'interface', name, 'type=internal', `mac="${mac}"`];
-      await vsctl('add-port', 'guest0', name, `tag=${tag}`, '--', ...device);
-      await must(['ip', 'address', 'add', address, 'dev', name]);
-      await must(['ip', 'link', 'set', name, 'up']);
-    }
+    const trunk = new TaggingGuest(server.socket, tapName(vmId, 0));
+    const vlans = [20, 30, 40].map((tag) => ({ device: `in${tag}`, tag, address: `10.${tag}.0.50/24` }));
+    await trunk.start(mac, server.datapath, vlans);
     await engine.plug({ vmId, index: 0, nic: 'net', mac, network: 'both', uid: undefined, linkUp: true });
-    await guest('c').run('ip', 'address', 'add', '10.30.0.3/24', 'dev', 'eth0');
-    const pings = async (address: string) => (await attempt(['busybox', 'ping', '-c', '1', '-W', '1', address])) !== undefined;
-    await eventually(() => pings('10.20.0.1'));
-    await eventually(() => pings('10.30.0.3'));
+    for (const address of ['10.30.0.3/24', '10.40.0.3/24']) await guest('c').run('ip', 'address', 'add', address, 'dev', 'eth0');
+    await eventually(() => trunk.pings('10.20.0.1'));
+    await eventually(() => trunk.pings('10.30.0.3'));
     // A VLAN that is not on the trunk goes nowhere, though a guest is on it.
     engine.setSegments([...segments, segment('v40', { vlan: 40 })]);
     await engine.converge();
     await plug('c', 'v40');
-    await guest('c').run('ip', 'address', 'add', '10.40.0.3/24', 'dev', 'eth0');
-    expect(await pings('10.40.0.3')).toBe(false);
+    expect(await trunk.pings('10.40.0.3')).toBe(false);
     await plug('c', 'v30');
     await engine.unplugAll(vmId);
     engine.setSegments(segments);
     await engine.converge();
-    await vsctl('del-br', 'guest0');
-    await must(['ip', 'link', 'delete', tap]);
-    for (const address of ['10.30.0.3/24', '10.40.0.3/24'])
+    await trunk.stop();
+    for (const address of ['10.30.0.3/24', '10.40.0.3/24']) {
       await guest('c').run('ip', 'address', 'delete', address, 'dev', 'eth0');
+    }
   });
 
   const spoof = async (name: string, mac: string) => {

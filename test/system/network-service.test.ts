@@ -10,6 +10,8 @@ import { network as networkKind } from '../../appliance/resources/croft-kinds.ts
 import { newId, tapName } from '../../appliance/resources/identity.ts';
 import { openSqliteStore } from '../../appliance/store/sqlite.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
+import { DhcpServer } from '../../network/dhcp/server.ts';
+import { parseCidr, type Cidr } from '../../network/ip.ts';
 import { startNetwork, type NetworkService } from '../../network/reconciler.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { must } from '../helpers/fake-guest.ts';
@@ -80,6 +82,23 @@ describe.runIf(inside)('inside', () => {
     expect(await new HostChanges(join(directory, 'host-changes.json')).restoreAll()).toEqual([]);
     expect(await state()).toEqual(before);
     expect(existsSync(join(directory, 'ovs', 'ovs-vswitchd.json'))).toBe(false);
+  });
+
+  it('says so when dnsmasq gives up right after its start', async () => {
+    const broken = new DhcpServer({
+      directory: join(directory, 'broken'),
+      runDirectory: join(directory, 'run', 'broken'),
+      user: { name: 'no-such-user', uid: 0, gid: 0 },
+      logger: silentLogger(),
+      onLeases: () => {},
+    });
+    await broken.load();
+    const network = { name: 'broken', leg: 'lo', cidr: parseCidr('10.45.0.1/24') as Cidr, nat: false };
+    await expect(broken.ensure(network, [], 1)).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('no-such-user'),
+    });
+    await broken.remove();
   });
 
   it('plugs a hundred NICs at once', async () => {
