@@ -35,6 +35,9 @@ const suites: Record<string, Suite> = {
 type Progress = { seed: number; done: number; failed: number[] };
 type State = Record<string, Progress>;
 
+/** Ctrl-C ends the run after the present round, which then leaves nothing behind. */
+const ended = new AbortController();
+
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const directory = join(loadConfig().cache, 'soak');
 const statePath = join(directory, 'state.json');
@@ -63,7 +66,7 @@ async function soak(name: string, suite: Suite, wish: { rounds?: number; seed?: 
   if (progress.done >= end) return progress;
   let opened = await suite.open();
   try {
-    while (progress.done < end) {
+    while (progress.done < end && !ended.signal.aborted) {
       const round = progress.done;
       const seed = seedOf(progress.seed, round);
       const from = performance.now();
@@ -106,6 +109,7 @@ async function main(): Promise<void> {
   const wish = { rounds: number(values.rounds), seed: number(values.seed), from: number(values.from), fresh: values.fresh };
   const names = values.suite === undefined ? Object.keys(suites) : values.suite.split(',');
   await mkdir(directory, { recursive: true });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ended.abort());
   let failed = 0;
   for (const name of names) {
     const suite = suites[name];
