@@ -1,7 +1,7 @@
 /** Which VMs a box holds that another may take over: those whose disks are all on shared pools. */
 import { isCroftError } from '../../errors.ts';
 import { storagePool } from '../../resources/croft-kinds.ts';
-import { persistentVolumeClaim, poolOf } from '../../resources/data-volume.ts';
+import { persistentVolumeClaim, poolOfClaim } from '../../resources/data-volume.ts';
 import { virtualMachineInstance, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
 import type { ResourceStore } from '../../store/store.ts';
 import { pod, shadowLabel } from '../shadow-pod.ts';
@@ -27,7 +27,7 @@ async function isShared(store: ResourceStore, { metadata, spec }: VirtualMachine
   for (const { claim } of disks) {
     if (claim === undefined) continue;
     const found = await store.get(persistentVolumeClaim, claim, metadata.namespace);
-    if (!found || !pools.has(poolOf(found.spec.storageClassName))) return false;
+    if (!found || !pools.has(poolOfClaim(found))) return false;
   }
   return disks.length > 0;
 }
