@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { startOwnK3s } from './cluster/join/box-k3s.ts';
 import { joinPeers } from './cluster/peers/box.ts';
 import { readIdentity, settingsOf } from './cluster/peers/identity.ts';
+import { isShutOut } from './cluster/peers/fence.ts';
 import type { Peers } from './cluster/peers/peers.ts';
 import { hostSubnets, joinPodNetwork, rememberReads, settleOnCluster } from './compose/cluster.ts';
 import { createStack, type Stack } from './compose/stack.ts';
@@ -292,15 +293,15 @@ async function startVmService({
     // There are no bytes to copy where the pools are simulated.
     ...(simulated ? { copyClosed: async () => undefined } : {}),
     migration: {
-      address: '127.0.0.1',
+      address: peers ? config.address : '127.0.0.1',
       certify: (name) => {
         const now = Date.now();
         const [notBefore, notAfter] = [new Date(now - dayMs), new Date(now + dayMs)];
         return selfSigned({ commonName: name, names: [{ type: 'dns', value: name }], notBefore, notAfter });
       },
-      targets: () => otherBoxes(store, thisNodeName()),
+      targets: () => otherBoxes(store, nodeName),
       isShared: sharedByDriver(store),
-      isFenced: async () => false,
+      isFenced: (name) => isShutOut(store, name),
     },
     ownerOf: (vmId) => {
       if (!root) return undefined;
@@ -325,11 +326,12 @@ async function startVmService({
 /** A migration takes minutes; clocks of boxes differ by less. */
 const dayMs = 24 * 3_600_000;
 
-/** Boxes beside this one that say they are ready. */
+/** Boxes beside this one that are ready, are heard and run VMs. */
 async function otherBoxes(store: ResourceStore, self: string): Promise<string[]> {
   const { items } = await store.list(node);
   const ready = ({ status }: Node): boolean =>
-    status?.conditions?.every(({ type, status: is }) => type !== 'Ready' || is === 'True') ?? false;
+    !status?.peer?.witness &&
+    (status?.conditions?.every(({ type, status: is }) => !['Ready', 'Reachable'].includes(type) || is === 'True') ?? false);
   return items.filter((one) => one.metadata.name !== self && ready(one)).map(({ metadata }) => metadata.name);
 }
 
