@@ -21,10 +21,11 @@ const pause = 600_000;
 
 const failedAt = new WeakMap<Guest, Map<string, number>>();
 
-const jobsOf = async (guest: Guest): Promise<Job[]> => {
+const allJobs = async (guest: Guest): Promise<Job[]> => {
   const jobs = await guest.qmp<Job[]>('query-jobs');
-  return Array.isArray(jobs) ? jobs.filter(isOurs) : [];
+  return Array.isArray(jobs) ? jobs : [];
 };
+const jobsOf = async (guest: Guest): Promise<Job[]> => (await allJobs(guest)).filter(isOurs);
 
 /** Takes the nodes of layers away that no disk uses any more; those in use are refused. */
 async function dropUnused(guest: Guest, prefix: string): Promise<void> {
@@ -51,15 +52,17 @@ export async function shortenDisks(
 ): Promise<number | undefined> {
   const able = disks.filter(({ wish, volume }) => !wish.disk.cdrom && volume.driver.shorten && volume.driver.shortened);
   if (able.length === 0) return undefined;
-  const jobs = await jobsOf(guest);
+  const jobs = await allJobs(guest);
   const nodes = await guest.topNodes();
+  // A move or a migration copies its disks: they stay as they are until it is done.
+  const busy = jobs.some((job) => !isOurs(job));
   const failures = failedAt.get(guest) ?? new Map<string, number>();
   failedAt.set(guest, failures);
   let again: number | undefined;
   for (const { wish, volume } of able) {
     const { driver, volumeId } = volume;
     const about = aboutOf(instance, guest.id);
-    const mine = jobs.find(({ id }) => id.includes(`.${volumeId}.`));
+    const mine = jobs.find((job) => isOurs(job) && job.id.includes(`.${volumeId}.`));
     if (mine && mine.status !== 'concluded') again = lookAgain;
     else if (mine) {
       const why = mine.error ?? (await failureOf(driver.shortened?.(volumeId, mine.id)));
@@ -72,7 +75,7 @@ export async function shortenDisks(
         failures.set(volumeId, Date.now());
         context.events.record({ type: 'Warning', reason: 'FailedShorten', message: `Disk ${wish.volume}: ${why}`, about });
       }
-    } else if (Date.now() - (failures.get(volumeId) ?? 0) > pause) {
+    } else if (!busy && Date.now() - (failures.get(volumeId) ?? 0) > pause) {
       const node = nodes.get(wish.volume);
       const plan = node === undefined ? undefined : await driver.shorten?.(volumeId, node);
       if (!plan) continue;

@@ -5,7 +5,7 @@
  */
 import { Duplex } from 'node:stream';
 import { CroftError } from '../errors.ts';
-import { createSimBlocks, simQmp, topOf, type SimBlocks } from './sim-mirror.ts';
+import { createSimBlocks, simQmp, type SimBlocks } from './sim-mirror.ts';
 import type {
   Adoption,
   Guest,

@@ -271,7 +271,7 @@ describe('a migration', () => {
     expect(world.source).toBeUndefined();
   });
 
-  it('never has two sides run, and at the end one does', { timeout: 60_000 }, () => {
+  it('never has two sides run, and at the end one does', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 40 }), fc.array(happening, { maxLength: 60 }), (quiet, happenings) => {
         const world = new World();
