@@ -49,13 +49,14 @@ const dataEntries = [
   'efi',
   'seeds',
   'image-work',
+  'exports',
   'k3s',
   'cluster.json',
   'run',
   'host-changes.json',
   'installed-packages.json',
 ];
-const cacheEntries = ['compile', 'k3s', 'images', 'roots', 'lab', 'lint', 'debs'];
+const cacheEntries = ['compile', 'k3s', 'tiny', 'debian', 'images', 'roots', 'lab', 'lint', 'debs'];
 
 /**
  * Removes Croft from the machine.
