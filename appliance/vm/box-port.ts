@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, chmod } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CroftError } from '../errors.ts';
-import type { BoxPort, GuestAction, VmKey, VmStats } from '../ports.ts';
+import type { BoxPort, GuestAction, VmKey } from '../ports.ts';
 import { idLabel } from '../resources/identity.ts';
 import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { mustGet } from '../store/edit.ts';
