@@ -36,6 +36,8 @@ export const recordOf = (state: MigrationState): MigrationRecord => ({
 
 export type Change = {
   holder?: string;
+  /** The boot of the box that runs it from now on. */
+  bootId?: string;
   state?: MigrationState['croft']['state'];
   /** Fields of upstream's part, and of ours. */
   fields?: Partial<Omit<MigrationState, 'croft'>>;
@@ -46,7 +48,7 @@ export type Change = {
 export async function swap(
   { store }: VmContext,
   instance: VirtualMachineInstance,
-  { holder, state, fields, croft }: Change,
+  { holder, bootId, state, fields, croft }: Change,
 ): Promise<VirtualMachineInstance> {
   const draft = structuredClone(instance);
   const before = draft.status?.migrationState as MigrationState;
@@ -54,6 +56,7 @@ export async function swap(
   draft.status = {
     ...draft.status,
     ...(holder === undefined ? {} : { nodeName: holder }),
+    ...(bootId === undefined ? {} : { croft: { ...draft.status?.croft, bootId } }),
     migrationState: { ...before, ...fields, croft: { ...before.croft, ...since, ...croft } },
   };
   return store.updateStatus(virtualMachineInstance, draft);

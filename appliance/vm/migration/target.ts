@@ -61,7 +61,7 @@ async function execute(
       return soon;
     case 'complete': {
       const fields = { completed: true, endTimestamp: new Date().toISOString() };
-      await swapOrLook(context, instance, { state: 'completed', fields });
+      await swapOrLook(context, instance, { state: 'completed', fields, bootId: context.bootId });
       context.events.record({
         type: 'Normal',
         reason: 'Migrated',
