@@ -25,6 +25,7 @@ import { image, network, node, storagePool, type Node } from './resources/croft-
 import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
 import { parseBytes } from './resources/quantity.ts';
 import { virtualMachineInstanceMigration } from './resources/migration.ts';
+import { fence } from './resources/peer-kinds.ts';
 import { volumeMove } from './resources/volume-move.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './resources/virtual-machine.ts';
@@ -313,15 +314,15 @@ async function startVmService({
     // There are no bytes to copy where the pools are simulated.
     ...(simulated ? { copyClosed: async () => undefined } : {}),
     migration: {
-      address: '127.0.0.1',
+      address: config.address === '' ? '127.0.0.1' : config.address,
       certify: (name) => {
         const now = Date.now();
         const [notBefore, notAfter] = [new Date(now - dayMs), new Date(now + dayMs)];
         return selfSigned({ commonName: name, names: [{ type: 'dns', value: name }], notBefore, notAfter });
       },
-      targets: () => otherBoxes(store, thisNodeName()),
+      targets: () => otherBoxes(store, nodeName),
       isShared: sharedByDriver(store),
-      isFenced: async () => false,
+      isFenced: async (name) => config.address !== '' && (await store.get(fence, name))?.status?.phase === 'confirmed',
     },
     ownerOf: (vmId) => {
       if (!root) return undefined;
@@ -350,7 +351,8 @@ const dayMs = 24 * 3_600_000;
 async function otherBoxes(store: ResourceStore, self: string): Promise<string[]> {
   const { items } = await store.list(node);
   const ready = ({ status }: Node): boolean =>
-    status?.conditions?.every(({ type, status: is }) => type !== 'Ready' || is === 'True') ?? false;
+    status?.peer?.witness !== true &&
+    (status?.conditions?.every(({ type, status: is }) => !['Ready', 'Reachable'].includes(type) || is === 'True') ?? false);
   return items.filter((one) => one.metadata.name !== self && ready(one)).map(({ metadata }) => metadata.name);
 }
 

@@ -153,8 +153,12 @@ describe('a VM under verify load', () => {
 
   it('stays where it is when the target dies or it is cancelled', { timeout: 300_000 }, async () => {
     await migrate('dies', 'a');
-    const guest = await eventually(() => a.guest() ?? false, { timeout: 90_000, interval: 20 });
-    if (guest) process.kill(guest.pid, 'SIGKILL');
+    // One that dies before it listens is started again.
+    await eventually(
+      async () => (await store.get(virtualMachineInstance, 'vm', namespace))?.status?.migrationState?.croft.state === 'ready',
+      { timeout: 90_000, interval: 2 },
+    );
+    process.kill(a.guest()?.pid as number, 'SIGKILL');
     const { status } = await ended('dies');
     expect(status?.phase).toBe('Failed');
     expect(await running()).toEqual(['b']);

@@ -1,11 +1,14 @@
 /** Which VMs a box holds that another may take over: those whose disks are all on shared pools. */
 import { isCroftError } from '../../errors.ts';
 import { storagePool } from '../../resources/croft-kinds.ts';
-import { persistentVolumeClaim, poolOf } from '../../resources/data-volume.ts';
+import { persistentVolumeClaim, poolOfClaim } from '../../resources/data-volume.ts';
 import { virtualMachineInstance, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
 import type { ResourceStore } from '../../store/store.ts';
 import { pod, shadowLabel } from '../shadow-pod.ts';
 import { wishedDisks } from '../../vm/guest-shape.ts';
+import { holdersOf } from '../../vm/migration/protocol.ts';
+import { recordOf } from '../../vm/migration/record.ts';
+import { fence } from '../../resources/peer-kinds.ts';
 import { isFinished } from '../../vm/instance-phase.ts';
 import { setEnded } from '../../vm/instance-status.ts';
 
@@ -27,7 +30,7 @@ async function isShared(store: ResourceStore, { metadata, spec }: VirtualMachine
   for (const { claim } of disks) {
     if (claim === undefined) continue;
     const found = await store.get(persistentVolumeClaim, claim, metadata.namespace);
-    if (!found || !pools.has(poolOf(found.spec.storageClassName))) return false;
+    if (!found || !pools.has(poolOfClaim(found))) return false;
   }
   return disks.length > 0;
 }
@@ -42,6 +45,17 @@ export async function freePlaces(store: ResourceStore, box: string): Promise<voi
     const { uid } = metadata;
     await store.delete(pod, metadata.name, metadata.namespace, { graceSeconds: 0, ...(uid === undefined ? {} : { uid }) });
   }
+}
+
+/**
+ * False while another box may hold the guest too: one that migrates stands, for a moment, on both, and the other one
+ * either takes it back or is given it (docs/migration.md).
+ */
+export async function isOnlyHeldBy(store: ResourceStore, { status }: VirtualMachineInstance, box: string): Promise<boolean> {
+  const { migrationState: state } = status ?? {};
+  const others = holdersOf(box, state && recordOf(state)).filter((name) => name !== box);
+  const fences = await Promise.all(others.map((name) => store.get(fence, name)));
+  return fences.every((found) => found?.status?.phase === 'confirmed');
 }
 
 /**

@@ -2,6 +2,7 @@
 import { isCroftError } from '../../errors.ts';
 import { virtualMachineInstance, type MigrationState, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
 import type { VirtualMachineInstanceMigration } from '../../resources/migration.ts';
+import { isFinished } from '../instance-phase.ts';
 import type { VmContext } from '../context.ts';
 import type { MigrationRecord } from './protocol.ts';
 
@@ -13,7 +14,7 @@ export const isOver = ({ croft }: MigrationState): boolean => croft.state === 'c
 /** A migration under way says what may be done with the guest; all else waits for its end. */
 export const isMigrating = (instance: VirtualMachineInstance): boolean => {
   const state = stateOf(instance);
-  return state !== undefined && !isOver(state);
+  return state !== undefined && !isOver(state) && !isFinished(instance);
 };
 
 /** Its guest was sent to another box: what is left of it here is that migration's to clear away. */

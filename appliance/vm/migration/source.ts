@@ -4,6 +4,7 @@ import { isCroftError, messageOf } from '../../errors.ts';
 import type { VirtualMachineInstanceMigration } from '../../resources/migration.ts';
 import { virtualMachineInstance, type MigrationState, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
 import type { Guest } from '../hypervisor.ts';
+import { isFinished } from '../instance-phase.ts';
 import { forgetSlots } from '../slots.ts';
 import { forgetKeys, keyFor, tlsDirectory, type MigrationParts } from './parts.ts';
 import { planSource, type SourceAction } from './protocol.ts';
@@ -30,7 +31,7 @@ export async function turnSource(
   const guest = parts.context.registry.get(vmId);
   const sending = guest && (await sendingState(guest, state.migrationUid));
   const overdue = Date.now() - Date.parse(state.croft.since) > prepareDeadline;
-  const action = planSource({ record: recordOf(state), qemu: sending, overdue });
+  const action = planSource({ record: isFinished(instance) ? null : recordOf(state), qemu: sending, overdue });
   const requeueAfter = await execute(parts, migration, { instance, state, vmId, guest, sending }, action);
   return { sending, ...(requeueAfter === undefined ? {} : { requeueAfter }) };
 }
