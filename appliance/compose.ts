@@ -10,6 +10,7 @@ import { startOwnK3s } from './cluster/join/box-k3s.ts';
 import { joinPeers } from './cluster/peers/box.ts';
 import { readIdentity, settingsOf } from './cluster/peers/identity.ts';
 import type { Peers } from './cluster/peers/peers.ts';
+import { migrationParts } from './cluster/migration-parts.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
 import { pod, shadowLabel } from './cluster/shadow-pod.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
@@ -21,11 +22,10 @@ import { reportNode, thisNodeName, type Component, type NodeFacts } from './node
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
 import { startInformer } from './reconcile/informer.ts';
-import { image, network, node, storagePool, type Node } from './resources/croft-kinds.ts';
+import { image, network, storagePool } from './resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
 import { parseBytes } from './resources/quantity.ts';
 import { virtualMachineInstanceMigration } from './resources/migration.ts';
-import { fence } from './resources/peer-kinds.ts';
 import { volumeMove } from './resources/volume-move.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './resources/virtual-machine.ts';
@@ -34,7 +34,6 @@ import { openSqliteStore } from './store/sqlite.ts';
 import type { ResourceStore } from './store/store.ts';
 import { version } from './version.ts';
 import type { Hypervisor } from './vm/hypervisor.ts';
-import { sharedByDriver } from './vm/migration/migration-reconciler.ts';
 import { hostMemory } from './vm/memory.ts';
 import { soloPlacement, type Placement } from './vm/placement.ts';
 import { startExports } from './vm/export/exports.ts';
@@ -44,7 +43,6 @@ import { ensureDefaultNetwork } from '../network/default-network.ts';
 import { startNetwork, type NetworkService } from '../network/reconciler.ts';
 import { SimSwitchDriver, simHost } from '../network/sim.ts';
 import { startStorage, type StorageService } from '../storage/reconciler.ts';
-import { selfSigned } from './host/self-signed.ts';
 import { startApi } from '../ui-api/server/start.ts';
 
 export type Box = {
@@ -313,17 +311,7 @@ async function startVmService({
     seedDirectory,
     // There are no bytes to copy where the pools are simulated.
     ...(simulated ? { copyClosed: async () => undefined } : {}),
-    migration: {
-      address: config.address === '' ? '127.0.0.1' : config.address,
-      certify: (name) => {
-        const now = Date.now();
-        const [notBefore, notAfter] = [new Date(now - dayMs), new Date(now + dayMs)];
-        return selfSigned({ commonName: name, names: [{ type: 'dns', value: name }], notBefore, notAfter });
-      },
-      targets: () => otherBoxes(store, nodeName),
-      isShared: sharedByDriver(store),
-      isFenced: async (name) => config.address !== '' && (await store.get(fence, name))?.status?.phase === 'confirmed',
-    },
+    migration: migrationParts(store, nodeName, config.address),
     ownerOf: (vmId) => {
       if (!root) return undefined;
       const uid = box.uids.allocate(vmId);
@@ -342,18 +330,6 @@ async function startVmService({
   );
   await networks.reap(new Set([...known, ...vms.adopted]));
   return vms;
-}
-
-/** A migration takes minutes; clocks of boxes differ by less. */
-const dayMs = 24 * 3_600_000;
-
-/** Boxes beside this one that say they are ready. */
-async function otherBoxes(store: ResourceStore, self: string): Promise<string[]> {
-  const { items } = await store.list(node);
-  const ready = ({ status }: Node): boolean =>
-    status?.peer?.witness !== true &&
-    (status?.conditions?.every(({ type, status: is }) => !['Ready', 'Reachable'].includes(type) || is === 'True') ?? false);
-  return items.filter((one) => one.metadata.name !== self && ready(one)).map(({ metadata }) => metadata.name);
 }
 
 /** Tells the store what this box is. The accelerator's probe may take seconds, so it is told when it is known. */
