@@ -9,6 +9,7 @@ import { joinPeers } from './cluster/peers/box.ts';
 import { readIdentity, settingsOf } from './cluster/peers/identity.ts';
 import { isShutOut } from './cluster/peers/fence.ts';
 import type { Peers } from './cluster/peers/peers.ts';
+import { migrationParts } from './cluster/migration-parts.ts';
 import { hostSubnets, joinPodNetwork, rememberReads, settleOnCluster } from './compose/cluster.ts';
 import { createStack, type Stack } from './compose/stack.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
@@ -22,7 +23,7 @@ import { reportNode, thisNodeName, type Component, type NodeFacts } from './node
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
 import { startInformer, type Informer } from './reconcile/informer.ts';
-import { image, network, node, storagePool, type Node } from './resources/croft-kinds.ts';
+import { image, network, storagePool } from './resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
 import { parseBytes } from './resources/quantity.ts';
 import { virtualMachineInstanceMigration } from './resources/migration.ts';
@@ -34,7 +35,6 @@ import { openSqliteStore } from './store/sqlite.ts';
 import type { ResourceStore } from './store/store.ts';
 import { version } from './version.ts';
 import type { Hypervisor } from './vm/hypervisor.ts';
-import { sharedByDriver } from './vm/migration/migration-reconciler.ts';
 import { hostMemory } from './vm/memory.ts';
 import { soloPlacement, type Placement } from './vm/placement.ts';
 import { startExports } from './vm/export/exports.ts';
@@ -44,7 +44,6 @@ import { ensureDefaultNetwork } from '../network/default-network.ts';
 import { startNetwork, type NetworkService } from '../network/reconciler.ts';
 import { SimSwitchDriver, simHost } from '../network/sim.ts';
 import { startStorage, type StorageService } from '../storage/reconciler.ts';
-import { selfSigned } from './host/self-signed.ts';
 import { startApi } from '../ui-api/server/start.ts';
 
 export type Box = {
@@ -292,17 +291,7 @@ async function startVmService({
     seedDirectory,
     // There are no bytes to copy where the pools are simulated.
     ...(simulated ? { copyClosed: async () => undefined } : {}),
-    migration: {
-      address: peers ? config.address : '127.0.0.1',
-      certify: (name) => {
-        const now = Date.now();
-        const [notBefore, notAfter] = [new Date(now - dayMs), new Date(now + dayMs)];
-        return selfSigned({ commonName: name, names: [{ type: 'dns', value: name }], notBefore, notAfter });
-      },
-      targets: () => otherBoxes(store, nodeName),
-      isShared: sharedByDriver(store),
-      isFenced: (name) => isShutOut(store, name),
-    },
+    migration: migrationParts(store, nodeName, peers ? config.address : '127.0.0.1'),
     ownerOf: (vmId) => {
       if (!root) return undefined;
       const uid = box.uids.allocate(vmId);
@@ -321,18 +310,6 @@ async function startVmService({
   );
   await networks.reap(new Set([...known, ...vms.adopted]));
   return vms;
-}
-
-/** A migration takes minutes; clocks of boxes differ by less. */
-const dayMs = 24 * 3_600_000;
-
-/** Boxes beside this one that are ready, are heard and run VMs. */
-async function otherBoxes(store: ResourceStore, self: string): Promise<string[]> {
-  const { items } = await store.list(node);
-  const ready = ({ status }: Node): boolean =>
-    !status?.peer?.witness &&
-    (status?.conditions?.every(({ type, status: is }) => !['Ready', 'Reachable'].includes(type) || is === 'True') ?? false);
-  return items.filter((one) => one.metadata.name !== self && ready(one)).map(({ metadata }) => metadata.name);
 }
 
 /** Tells the store what this box is. The accelerator's probe may take seconds, so it is told when it is known. */

@@ -3,41 +3,28 @@
  * Linux guest that writes to its disk all the while, its acknowledged writes noted outside. To and fro, cancelled, with a
  * target that dies and services that are killed in the middle: never two guests run, and no write is lost.
  */
-import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { silentLogger } from '../../appliance/host/logger.ts';
-import { createQemuHypervisor } from '../../appliance/qemu/hypervisor.ts';
-import { startInformer } from '../../appliance/reconcile/informer.ts';
-import { createLocks } from '../../appliance/reconcile/locks.ts';
-import { memoryJournal } from '../../appliance/reconcile/saga.ts';
 import { persistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
 import { idLabel, newId } from '../../appliance/resources/identity.ts';
 import { virtualMachineInstanceMigration } from '../../appliance/resources/migration.ts';
 import { virtualMachineInstance } from '../../appliance/resources/virtual-machine.ts';
 import { openSqliteStore } from '../../appliance/store/sqlite.ts';
-import type { VmContext } from '../../appliance/vm/context.ts';
-import { createGuestRegistry } from '../../appliance/vm/guest-registry.ts';
-import type { Hypervisor } from '../../appliance/vm/hypervisor.ts';
 import { executeLaunch } from '../../appliance/vm/launch.ts';
 import { hostnameLabel } from '../../appliance/vm/migration/migration-reconciler.ts';
-import { startMigrations } from '../../appliance/vm/migration/service.ts';
-import { soloPlacement } from '../../appliance/vm/placement.ts';
 import { createLocalDriver } from '../../storage/local/driver.ts';
 import type { VolumeDriver } from '../../storage/driver.ts';
-import { selfSigned } from '../../appliance/host/self-signed.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { acknowledgedIn, judge, loadScript, readBack } from '../helpers/guest-load.ts';
-import { countingPlugger, memoryEvents } from '../helpers/sim-box.ts';
+import { makeMigrationBox, type MigrationBox } from '../helpers/migration-boxes.ts';
 import { tinyImage } from '../helpers/tiny-image.ts';
 import { usedComponent } from '../report/components.ts';
 
 const mib = 2 ** 20;
-const uid = process.getuid?.() === 0 ? 1_900_000_777 : undefined;
 const figure = (text: string): void => void process.stdout.write(`figure: ${text}\n`);
-const day = 24 * 3_600_000;
 
 let base: string;
 let store: ReturnType<typeof openSqliteStore>;
@@ -45,92 +32,7 @@ let driver: VolumeDriver;
 const vmId = newId();
 const namespace = 'default';
 
-const certify = (name: string) =>
-  selfSigned({
-    commonName: name,
-    names: [{ type: 'dns', value: name }],
-    notBefore: new Date(Date.now() - day),
-    notAfter: new Date(Date.now() + day),
-  });
-
-/** One box: what of it takes part in a migration. `restart`: as a killed service that is started again. */
-async function makeBox(name: string, other: string) {
-  const directory = join(base, name);
-  for (const path of [directory, join(directory, 'vms'), join(directory, 'data'), join(directory, 'seeds')]) {
-    await mkdir(path, { mode: 0o711 });
-  }
-  const journal = memoryJournal();
-  let hypervisor: Hypervisor;
-  let context: VmContext;
-  let stop: () => Promise<void>;
-  const start = async (): Promise<void> => {
-    const logger = silentLogger();
-    hypervisor = createQemuHypervisor({ vms: join(directory, 'vms'), dataDir: join(directory, 'data'), accel: 'tcg', logger });
-    const informers = {
-      virtualMachineInstanceMigration: startInformer(store, virtualMachineInstanceMigration),
-      virtualMachineInstance: startInformer(store, virtualMachineInstance),
-    };
-    context = {
-      store,
-      hypervisor,
-      registry: createGuestRegistry(hypervisor, logger),
-      volumes: {
-        resolve: async (_namespace: string, claim: string) => {
-          const found = await store.get(persistentVolumeClaim, claim, namespace);
-          return { driver, volumeId: found?.metadata.labels?.[idLabel] ?? '', size: 64 * mib };
-        },
-        pool: () => driver,
-      },
-      plugger: countingPlugger(),
-      events: memoryEvents(),
-      journal,
-      memory: { total: 2 ** 34, reserve: 0, overcommit: 1 },
-      locks: createLocks(),
-      placement: soloPlacement,
-      logger,
-      nodeName: name,
-      bootId: 'boot',
-      seedDirectory: join(directory, 'seeds'),
-      instances: () => informers.virtualMachineInstance.list(),
-      ownerOf: () => (uid === undefined ? undefined : { uid, gid: uid }),
-    } as unknown as VmContext;
-    await context.registry.adopt();
-    const parts = {
-      context,
-      address: '127.0.0.1',
-      certify,
-      targets: async () => [other],
-      isShared: async () => true,
-      isFenced: async () => false,
-    };
-    const migrations = startMigrations(parts, informers, logger);
-    stop = async () => {
-      await migrations.stop();
-      await Promise.all(Object.values(informers).map((informer) => informer.stop()));
-      await hypervisor.close();
-    };
-  };
-  await start();
-  return {
-    name,
-    get context() {
-      return context;
-    },
-    guest: () => context.registry.get(vmId),
-    serialLog: () => readFile(join(directory, 'vms', vmId, 'serial.log'), 'latin1').catch(() => ''),
-    stop: () => stop(),
-    async restart() {
-      await stop();
-      await start();
-    },
-    async dispose() {
-      await context.registry.get(vmId)?.kill();
-      await stop();
-    },
-  };
-}
-
-type Box = Awaited<ReturnType<typeof makeBox>>;
+type Box = MigrationBox;
 let a: Box;
 let b: Box;
 let console_: { stream: Duplex; text: string };
@@ -199,8 +101,9 @@ beforeAll(async () => {
     await driver.create({ id, size: name === 'root' ? size : 64 * mib, source: name === 'root' ? { imageId } : { blank: true } });
     await store.create(persistentVolumeClaim, { metadata: { name, namespace, labels: { [idLabel]: id } }, spec: {} });
   }
-  a = await makeBox('a', 'b');
-  b = await makeBox('b', 'a');
+  const world = { base, store, driver, vmId };
+  a = await makeMigrationBox(world, 'a', 'b');
+  b = await makeMigrationBox(world, 'b', 'a');
   const volumes = ['root', 'data'].map((name) => ({ name, persistentVolumeClaim: { claimName: name } }));
   const instance = await store.create(virtualMachineInstance, {
     metadata: { name: 'vm', namespace, labels: { [idLabel]: vmId } },
@@ -250,8 +153,12 @@ describe('a VM under verify load', () => {
 
   it('stays where it is when the target dies or it is cancelled', { timeout: 300_000 }, async () => {
     await migrate('dies', 'a');
-    const guest = await eventually(() => a.guest() ?? false, { timeout: 90_000, interval: 20 });
-    if (guest) process.kill(guest.pid, 'SIGKILL');
+    // One that dies before it listens is started again.
+    await eventually(
+      async () => (await store.get(virtualMachineInstance, 'vm', namespace))?.status?.migrationState?.croft.state === 'ready',
+      { timeout: 90_000, interval: 2 },
+    );
+    process.kill(a.guest()?.pid as number, 'SIGKILL');
     const { status } = await ended('dies');
     expect(status?.phase).toBe('Failed');
     expect(await running()).toEqual(['b']);

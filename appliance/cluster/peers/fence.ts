@@ -6,7 +6,7 @@ import { fence, type Fence } from '../../resources/peer-kinds.ts';
 import type { ResourceStore } from '../../store/store.ts';
 import { cordon } from './cordon.ts';
 import { planFence, type FenceFacts, type FenceStep } from './fence-plan.ts';
-import { freePlaces, heldBy, setFree } from './held.ts';
+import { freePlaces, heldBy, isOnlyHeldBy, setFree } from './held.ts';
 
 export type FenceContext = { store: ResourceStore; storage: StorageFence; self: string; logger: Logger };
 
@@ -118,6 +118,7 @@ async function release(
   const present = await store.get(fence, box);
   if (!present || phaseOf(present) !== 'confirmed') throw new CroftError('conflict', `The fence of ${box} is being lifted.`);
   for (const instance of held) {
+    if (!(await isOnlyHeldBy(store, instance, box))) continue;
     const { name, namespace } = instance.metadata;
     const free = await setFree(store, instance, `Box ${box} is fenced (disks' map ${epoch}).`);
     if (free) logger.warn({ box, vm: `${namespace}/${name}` }, 'fence: VM is free to start elsewhere');

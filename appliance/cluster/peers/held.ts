@@ -17,8 +17,8 @@ export async function heldBy(store: ResourceStore, box: string): Promise<Virtual
   const { items } = await store.list(virtualMachineInstance, { consistent: true });
   const mine: VirtualMachineInstance[] = [];
   for (const instance of items) {
-    if (instance.status?.nodeName === box && !isFinished(instance) && !(await isBetween(store, instance, box)))
-      mine.push(instance);
+    if (instance.status?.nodeName !== box || isFinished(instance)) continue;
+    if (await isOnlyHeldBy(store, instance, box)) mine.push(instance);
   }
   if (mine.length === 0) return [];
   const pools = (await store.list(storagePool)).items;
@@ -26,16 +26,6 @@ export async function heldBy(store: ResourceStore, box: string): Promise<Virtual
   const found: VirtualMachineInstance[] = [];
   for (const instance of mine) if (await isShared(store, instance, shared)) found.push(instance);
   return found;
-}
-
-/** Its guest is between two boxes, and the other one lives: that one says what becomes of it (vm/migration/protocol.ts). */
-async function isBetween(store: ResourceStore, instance: VirtualMachineInstance, box: string): Promise<boolean> {
-  const state = stateOf(instance);
-  const holders = holdersOf(box, state && recordOf(state));
-  for (const other of holders.filter((name) => name !== box)) {
-    if ((await store.get(fence, other))?.status?.phase !== 'confirmed') return true;
-  }
-  return false;
 }
 
 /** A VM that keeps anything on its box stays that box's: elsewhere it would be another VM. */
@@ -59,6 +49,17 @@ export async function freePlaces(store: ResourceStore, box: string): Promise<voi
     const { uid } = metadata;
     await store.delete(pod, metadata.name, metadata.namespace, { graceSeconds: 0, ...(uid === undefined ? {} : { uid }) });
   }
+}
+
+/**
+ * False while another box may hold the guest too: one that migrates stands, for a moment, on both, and the other one
+ * either takes it back or is given it (docs/migration.md).
+ */
+export async function isOnlyHeldBy(store: ResourceStore, instance: VirtualMachineInstance, box: string): Promise<boolean> {
+  const state = stateOf(instance);
+  const others = holdersOf(box, state && recordOf(state)).filter((name) => name !== box);
+  const fences = await Promise.all(others.map((name) => store.get(fence, name)));
+  return fences.every((found) => found?.status?.phase === 'confirmed');
 }
 
 /**

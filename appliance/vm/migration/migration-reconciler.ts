@@ -1,6 +1,6 @@
 /** VirtualMachineInstanceMigration: begins it, gives each box its turn, tells of it, ends it. */
 import { storagePool } from '../../resources/croft-kinds.ts';
-import { persistentVolumeClaim, poolOfClaim } from '../../resources/data-volume.ts';
+import { moveAnnotation, persistentVolumeClaim, poolOfClaim } from '../../resources/data-volume.ts';
 import { idLabel, newId } from '../../resources/identity.ts';
 import { setCondition } from '../../resources/meta.ts';
 import {
@@ -32,9 +32,28 @@ const retry = 2_000;
 /** ms after which the target tells how it ended. */
 const sourceTells = 10_000;
 
+/** Key of what is left of a migration whose object somebody removed by force: its instance must not wait for ever. */
+export const orphanKey = (instance: VirtualMachineInstance): string =>
+  `${instance.metadata.namespace}/${orphan}${instance.metadata.name}`;
+const orphan = 'orphan:';
+
+async function endOrphan(parts: MigrationParts, name: string, namespace: string): Promise<Again> {
+  const instance = await parts.context.store.get(virtualMachineInstance, name, namespace);
+  const state = instance?.status?.migrationState;
+  const vmId = instance?.metadata.labels?.[idLabel];
+  if (!instance || !state || isOver(state) || vmId === undefined) return {};
+  const { items } = await parts.context.store.list(virtualMachineInstanceMigration, { namespace, consistent: true });
+  if (items.some(({ metadata }) => metadata.uid === state.migrationUid)) return {};
+  if (![state.sourceNode, state.targetNode].includes(parts.context.nodeName)) return {};
+  const { apiVersion, kind } = virtualMachineInstanceMigration;
+  const metadata = { name: state.migrationUid, namespace, uid: state.migrationUid, deletionTimestamp: new Date().toISOString() };
+  return takePart(parts, { apiVersion, kind, metadata, spec: { vmiName: name } }, instance, state, vmId);
+}
+
 export async function reconcileMigration(parts: MigrationParts, key: { name: string; namespace: string }): Promise<Again> {
   const { context } = parts;
   const { store, nodeName } = context;
+  if (key.name.startsWith(orphan)) return endOrphan(parts, key.name.slice(orphan.length), key.namespace);
   const migration = await store.get(virtualMachineInstanceMigration, key.name, key.namespace);
   if (!migration) return {};
   const instance = await store.get(virtualMachineInstance, migration.spec.vmiName, key.namespace);
@@ -164,6 +183,7 @@ async function refusalOf({ context, isShared }: MigrationParts, instance: Virtua
   for (const { claim, volume } of wishedDisks(instance.spec)) {
     const found = await context.store.get(persistentVolumeClaim, claim, namespace);
     const pool = found && poolOfClaim(found);
+    if (found?.metadata.annotations?.[moveAnnotation] !== undefined) return `Disk ${volume} is being moved to another pool.`;
     if (pool === undefined) return `Disk ${volume} has no volume.`;
     if (await isShared(pool)) continue;
     return `Disk ${volume} is in pool ${pool}, which only this box has; move it first: croft vm move-disk ${name} ${volume} --pool POOL.`;

@@ -124,6 +124,8 @@ export type TargetAction =
   | { do: 'complete' }
   /** Compare-and-swap: `targetFailed`. */
   | { do: 'report-failure' }
+  /** Compare-and-swap: `failed`, the target stays the holder: the memory is lost, the VM starts anew from its disks. */
+  | { do: 'give-up' }
   | { do: 'discard' }
   | { do: 'done' };
 
@@ -138,7 +140,8 @@ export function planTarget({ record, qemu, mayHaveRun, sourceFenced }: TargetObs
     case 'switched':
     case 'handed': {
       if (mayHaveRun) return { do: qemu && !qemu.running ? 'run' : 'complete' };
-      if (!qemu) return record.targetFailed ? wait : { do: 'report-failure' };
+      if (!qemu && record.targetFailed) return sourceFenced ? { do: 'give-up' } : wait;
+      if (!qemu) return { do: 'report-failure' };
       const ours = record.state === 'handed' || sourceFenced;
       return ours && qemu.incoming === 'completed' && !record.targetFailed ? { do: 'run' } : wait;
     }

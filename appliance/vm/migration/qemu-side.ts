@@ -84,6 +84,7 @@ async function incomingPort(guest: Guest): Promise<number | undefined> {
 export async function send(
   guest: Guest,
   target: { address: string; port: number; name: string; tlsDirectory: string },
+  uid: string,
 ): Promise<void> {
   await setUp(guest);
   await useTls(guest, 'client', target.tlsDirectory);
@@ -94,6 +95,7 @@ export async function send(
     'downtime-limit': downtimeLimit,
   });
   await guest.qmp('migrate', { uri: `tcp:${target.address}:${target.port}` });
+  await mark(guest, uid);
 }
 
 type MigrationInfo = {
@@ -138,8 +140,36 @@ const outgoing: Record<string, OutgoingState> = {
   cancelled: 'cancelled',
 };
 
-/** Of the side that has the guest. @throws CroftError when QEMU doesn't answer */
-export async function sendingState(guest: Guest): Promise<SendingState> {
+/** Ends of a migration: QEMU tells of the last one, sent or received, for ever. */
+const ends = new Set<OutgoingState>(['completed', 'failed', 'cancelled']);
+const marker = (uid: string): string => `migration-${uid}`;
+
+async function isMarked(guest: Guest, uid: string): Promise<boolean> {
+  const objects = await guest.qmp<{ name: string }[]>('qom-list', { path: '/objects' });
+  return objects.some(({ name }) => name === marker(uid));
+}
+
+/** Tells this migration from earlier ones of the same QEMU: an object of no use, which lives as long as it does. */
+const mark = (guest: Guest, uid: string): Promise<unknown> =>
+  guest.qmp('object-add', { 'qom-type': 'secret', id: marker(uid), data: 'begun' });
+
+/**
+ * Of the side that has the guest, for the migration `uid`. An end without its mark is another migration's. The mark is
+ * set after the start; should that be cut off, a migration under way gets it here, before anything is decided on it.
+ * @throws CroftError when QEMU doesn't answer
+ */
+export async function sendingState(guest: Guest, uid: string): Promise<SendingState> {
+  const [state, marked] = await Promise.all([readSending(guest), isMarked(guest, uid)]);
+  if (marked || state.migration === 'none') return state;
+  if (ends.has(state.migration)) return { migration: 'none', running: state.running };
+  await mark(guest, uid);
+  return state;
+}
+
+/** True while the guest stands still before the switch. */
+export const isPaused = async (guest: Guest): Promise<boolean> => (await readSending(guest)).migration === 'pre-switchover';
+
+async function readSending(guest: Guest): Promise<SendingState> {
   const [info, { status }] = await Promise.all([
     guest.qmp<MigrationInfo>('query-migrate'),
     guest.qmp<{ status: string }>('query-status'),

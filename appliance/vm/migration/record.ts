@@ -2,6 +2,7 @@
 import { isCroftError } from '../../errors.ts';
 import { virtualMachineInstance, type MigrationState, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
 import type { VirtualMachineInstanceMigration } from '../../resources/migration.ts';
+import { isFinished } from '../instance-phase.ts';
 import type { VmContext } from '../context.ts';
 import type { MigrationRecord } from './protocol.ts';
 
@@ -13,7 +14,7 @@ export const isOver = ({ croft }: MigrationState): boolean => croft.state === 'c
 /** A migration under way says what may be done with the guest; all else waits for its end. */
 export const isMigrating = (instance: VirtualMachineInstance): boolean => {
   const state = stateOf(instance);
-  return state !== undefined && !isOver(state);
+  return state !== undefined && !isOver(state) && !isFinished(instance);
 };
 
 /** Its guest was sent to another box: what is left of it here is that migration's to clear away. */
@@ -36,6 +37,8 @@ export const recordOf = (state: MigrationState): MigrationRecord => ({
 
 export type Change = {
   holder?: string;
+  /** The boot of the box that runs it from now on. */
+  bootId?: string;
   state?: MigrationState['croft']['state'];
   /** Fields of upstream's part, and of ours. */
   fields?: Partial<Omit<MigrationState, 'croft'>>;
@@ -46,7 +49,7 @@ export type Change = {
 export async function swap(
   { store }: VmContext,
   instance: VirtualMachineInstance,
-  { holder, state, fields, croft }: Change,
+  { holder, bootId, state, fields, croft }: Change,
 ): Promise<VirtualMachineInstance> {
   const draft = structuredClone(instance);
   const before = draft.status?.migrationState as MigrationState;
@@ -54,6 +57,7 @@ export async function swap(
   draft.status = {
     ...draft.status,
     ...(holder === undefined ? {} : { nodeName: holder }),
+    ...(bootId === undefined ? {} : { croft: { ...draft.status?.croft, bootId } }),
     migrationState: { ...before, ...fields, croft: { ...before.croft, ...since, ...croft } },
   };
   return store.updateStatus(virtualMachineInstance, draft);

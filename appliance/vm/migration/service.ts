@@ -14,8 +14,9 @@ import { fromKey, keyOf, type Informer } from '../../reconcile/informer.ts';
 import { idLabel } from '../../resources/identity.ts';
 import type { virtualMachineInstanceMigration } from '../../resources/migration.ts';
 import type { virtualMachineInstance } from '../../resources/virtual-machine.ts';
-import { reconcileMigration } from './migration-reconciler.ts';
+import { orphanKey, reconcileMigration } from './migration-reconciler.ts';
 import type { MigrationParts } from './parts.ts';
+import { isMigrating } from './record.ts';
 import { watchPause } from './source.ts';
 
 export type MigrationInformers = {
@@ -54,7 +55,13 @@ export function startMigrations(parts: MigrationParts, informers: MigrationInfor
   const controller = startController({
     name: 'migration',
     logger,
-    watches: [watching(migrations), watching(instances, ({ metadata }) => migrationsOf(metadata.namespace, metadata.name))],
+    watches: [
+      watching(migrations),
+      watching(instances, (instance) => [
+        ...migrationsOf(instance.metadata.namespace, instance.metadata.name),
+        ...(isMigrating(instance) ? [orphanKey(instance)] : []),
+      ]),
+    ],
     reconcile: (key) => {
       watchPauses();
       return reconcileMigration(parts, { namespace: 'default', ...fromKey(key) });

@@ -4,10 +4,11 @@ import { isCroftError, messageOf } from '../../errors.ts';
 import type { VirtualMachineInstanceMigration } from '../../resources/migration.ts';
 import { virtualMachineInstance, type MigrationState, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
 import type { Guest } from '../hypervisor.ts';
+import { isFinished } from '../instance-phase.ts';
 import { forgetSlots } from '../slots.ts';
 import { forgetKeys, keyFor, tlsDirectory, type MigrationParts } from './parts.ts';
 import { planSource, type SourceAction } from './protocol.ts';
-import { cancelSending, goOn, send, sendingState, writeTls, type SendingState } from './qemu-side.ts';
+import { cancelSending, goOn, isPaused, send, sendingState, writeTls, type SendingState } from './qemu-side.ts';
 import { isOf, recordOf, swap, swapOrLook } from './record.ts';
 
 /** ms in which the store has to answer while the guest stands still. */
@@ -28,9 +29,9 @@ export async function turnSource(
   vmId: string,
 ): Promise<SourceTurn> {
   const guest = parts.context.registry.get(vmId);
-  const sending = guest && (await sendingState(guest));
+  const sending = guest && (await sendingState(guest, state.migrationUid));
   const overdue = Date.now() - Date.parse(state.croft.since) > prepareDeadline;
-  const action = planSource({ record: recordOf(state), qemu: sending, overdue });
+  const action = planSource({ record: isFinished(instance) ? null : recordOf(state), qemu: sending, overdue });
   const requeueAfter = await execute(parts, migration, { instance, state, vmId, guest, sending }, action);
   return { sending, ...(requeueAfter === undefined ? {} : { requeueAfter }) };
 }
@@ -59,7 +60,7 @@ async function execute(
       const { targetCertificate = '', port = 0 } = state.croft;
       await writeTls(directory, 'client', own, targetCertificate, context.ownerOf(vmId));
       const target = { address: state.targetNodeAddress ?? '', port, name: state.targetNode, tlsDirectory: directory };
-      if (guest) await send(guest, target);
+      if (guest) await send(guest, target, state.migrationUid);
       return look;
     }
     case 'switch':
@@ -151,7 +152,7 @@ async function release(parts: MigrationParts, vmId: string, guest: Guest | undef
 export function watchPause(guest: Guest, onCancel: (error?: unknown) => void): () => void {
   let timer: NodeJS.Timeout | undefined;
   const rescue = async (): Promise<void> => {
-    if ((await sendingState(guest)).migration !== 'pre-switchover') return;
+    if (!(await isPaused(guest))) return;
     await cancelSending(guest);
     onCancel();
   };

@@ -4,6 +4,7 @@ import type { MigrationState, VirtualMachineInstance } from '../../resources/vir
 import type { Guest } from '../hypervisor.ts';
 import { guestSpec } from '../launch.ts';
 import { aboutOf } from '../instance-identity.ts';
+import { isFinished } from '../instance-phase.ts';
 import { forgetSlots, type Slots } from '../slots.ts';
 import { isPassing } from '../snapshots/volumes.ts';
 import { forgetKeys, forgetRun, keyFor, mayHaveRun, noteRun, tlsDirectory, type MigrationParts } from './parts.ts';
@@ -25,9 +26,10 @@ export async function turnTarget(
 ): Promise<number | undefined> {
   const guest = parts.context.registry.get(vmId);
   const qemu = guest && (await receivingState(guest));
-  const sourceFenced = state.croft.state === 'switched' && (await parts.isFenced(state.sourceNode));
+  const { state: present } = state.croft;
+  const sourceFenced = (present === 'switched' || present === 'handed') && (await parts.isFenced(state.sourceNode));
   const ran = mayHaveRun(parts, state.migrationUid);
-  const action = planTarget({ record: recordOf(state), qemu, mayHaveRun: ran, sourceFenced });
+  const action = planTarget({ record: isFinished(instance) ? null : recordOf(state), qemu, mayHaveRun: ran, sourceFenced });
   return execute(parts, instance, state, vmId, guest, action);
 }
 
@@ -61,7 +63,7 @@ async function execute(
       return soon;
     case 'complete': {
       const fields = { completed: true, endTimestamp: new Date().toISOString() };
-      await swapOrLook(context, instance, { state: 'completed', fields });
+      await swapOrLook(context, instance, { state: 'completed', fields, bootId: context.bootId });
       context.events.record({
         type: 'Normal',
         reason: 'Migrated',
@@ -73,6 +75,11 @@ async function execute(
     case 'report-failure':
       await swapOrLook(context, instance, { croft: { targetFailed: true } });
       return look;
+    case 'give-up': {
+      const fields = { failed: true, completed: true, failureReason: 'The source died before the guest was here whole.' };
+      await swapOrLook(context, instance, { state: 'failed', fields });
+      return soon;
+    }
     case 'discard':
       await discard(parts, vmId, guest);
       return soon;

@@ -159,6 +159,7 @@ async function execute({ context, copies }: MoveParts, move: VolumeMove, action:
 async function begin(context: VmContext, move: VolumeMove): Promise<void> {
   const { store } = context;
   const user = await userOf(context, namespaceOf(move), move.spec.claimName);
+  if (user?.migrating) throw new CroftError('busy', `VM ${user.name} is being migrated; its disk is moved after that.`);
   await context.locks.with(user ? [user.vmId] : [], async () => {
     const claim = await editObject(store, persistentVolumeClaim, claimOf(move), (draft) => {
       const { metadata } = draft;

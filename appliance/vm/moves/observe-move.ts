@@ -8,6 +8,7 @@ import type { VolumeMove } from '../../resources/volume-move.ts';
 import type { VmContext } from '../context.ts';
 import { wishedDisks } from '../guest-shape.ts';
 import type { VolumeDriver } from '../../../storage/driver.ts';
+import { isMigrating } from '../migration/record.ts';
 import { observeMirror } from './mirror.ts';
 import type { Copier, MoveObservation } from './plan-move.ts';
 
@@ -18,19 +19,19 @@ export async function userOf(
   { store }: VmContext,
   namespace: string,
   claimName: string,
-): Promise<{ vmId: string; disk: string; name: string } | undefined> {
+): Promise<{ vmId: string; disk: string; name: string; migrating: boolean } | undefined> {
   const [instances, vms] = await Promise.all([
     store.list(virtualMachineInstance, { namespace, consistent: true }),
     store.list(virtualMachine, { namespace, consistent: true }),
   ]);
   const all = [
-    ...instances.items.map(({ metadata, spec }) => ({ metadata, spec })),
-    ...vms.items.map(({ metadata, spec }) => ({ metadata, spec: spec.template.spec })),
+    ...instances.items.map((one) => ({ metadata: one.metadata, spec: one.spec, migrating: isMigrating(one) })),
+    ...vms.items.map(({ metadata, spec }) => ({ metadata, spec: spec.template.spec, migrating: false })),
   ];
-  for (const { metadata, spec } of all) {
+  for (const { metadata, spec, migrating } of all) {
     const disk = wishedDisks(spec).find(({ claim }) => claim === claimName);
     const vmId = metadata.labels?.[idLabel];
-    if (disk && vmId !== undefined) return { vmId, disk: disk.volume, name: metadata.name };
+    if (disk && vmId !== undefined) return { vmId, disk: disk.volume, name: metadata.name, migrating };
   }
   return undefined;
 }

@@ -62,7 +62,8 @@ class World {
     if (this.fenced.has(box)) return;
     const { version, migration } = this.stored;
     const record = known ? migration : undefined;
-    if (box === 'a') this.planned.a = { version, action: planSource({ record, qemu: this.source && { ...this.source }, overdue }) };
+    if (box === 'a')
+      this.planned.a = { version, action: planSource({ record, qemu: this.source && { ...this.source }, overdue }) };
     else {
       const sourceFenced = this.fenced.has('a');
       const qemu = this.target && { ...this.target };
@@ -85,7 +86,13 @@ class World {
         this.stream = this.target ? 'open' : 'cut';
         return;
       case 'switch':
-        this.send({ version, change: (stored) => Object.assign(stored, { holder: 'b', migration: { ...stored.migration, state: 'switched' } }) }, answer);
+        this.send(
+          {
+            version,
+            change: (stored) => Object.assign(stored, { holder: 'b', migration: { ...stored.migration, state: 'switched' } }),
+          },
+          answer,
+        );
         return;
       case 'continue':
         if (source?.migration === 'pre-switchover') source.migration = 'device';
@@ -100,7 +107,13 @@ class World {
         this.send({ version, change: (stored) => void (stored.migration.state = 'handed') }, answer);
         return;
       case 'take-back':
-        this.send({ version, change: (stored) => Object.assign(stored, { holder: 'a', migration: { ...stored.migration, state: 'failed' } }) }, answer);
+        this.send(
+          {
+            version,
+            change: (stored) => Object.assign(stored, { holder: 'a', migration: { ...stored.migration, state: 'failed' } }),
+          },
+          answer,
+        );
         return;
       case 'resume':
         if (source && !source.running && source.migration === 'completed') this.sourceGoesOn();
@@ -144,6 +157,10 @@ class World {
         return;
       case 'report-failure':
         this.send({ version, change: (stored) => void (stored.migration.targetFailed = true) }, answer);
+        return;
+      case 'give-up':
+        expect(this.fenced.has('a')).toBe(true);
+        this.send({ version, change: (stored) => void (stored.migration.state = 'failed') }, answer);
         return;
       case 'discard':
         this.target = undefined;
@@ -191,7 +208,10 @@ class World {
     const { holder, migration } = this.stored;
     if (this.third || !holdersOf(holder, migration).every((box) => this.fenced.has(box))) return;
     // A source that is stopped for good keeps old memory, not the disks.
-    this.write({ version: this.stored.version, change: (stored) => Object.assign(stored, { holder: 'c', migration: { ...stored.migration, state: 'completed' } }) });
+    this.write({
+      version: this.stored.version,
+      change: (stored) => Object.assign(stored, { holder: 'c', migration: { ...stored.migration, state: 'completed' } }),
+    });
     this.third = true;
   }
 }
@@ -200,10 +220,26 @@ const boxes = fc.constantFrom<'a' | 'b'>('a', 'b');
 const answers = fc.constantFrom<Answer>('ok', 'ok', 'ok', 'unanswered', 'lost', 'late');
 const happening = fc.oneof(
   { weight: 6, arbitrary: fc.record({ type: fc.constant('turn' as const), box: boxes, answer: answers }) },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('read' as const), box: boxes, known: fc.boolean(), overdue: fc.boolean() }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ type: fc.constant('read' as const), box: boxes, known: fc.boolean(), overdue: fc.boolean() }),
+  },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('act' as const), box: boxes, answer: answers, half: fc.boolean() }) },
-  { weight: 5, arbitrary: fc.record({ type: fc.constant('qemu' as const), box: boxes, fails: fc.integer({ min: 0, max: 4 }).map((n) => n === 0) }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('late' as const, 'abort' as const, 'crash' as const, 'take-over' as const), box: boxes }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      type: fc.constant('qemu' as const),
+      box: boxes,
+      fails: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      type: fc.constantFrom('late' as const, 'abort' as const, 'crash' as const, 'take-over' as const),
+      box: boxes,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('kill-qemu' as const, 'fence' as const), box: boxes }) },
 );
 
@@ -224,7 +260,11 @@ function happen(world: World, event: Record<string, unknown> & { type: string })
       world.late.splice(0).forEach((write) => world.write(write));
       return undefined;
     case 'abort':
-      world.stored = { ...world.stored, version: world.stored.version + 1, migration: { ...world.stored.migration, abort: true } };
+      world.stored = {
+        ...world.stored,
+        version: world.stored.version + 1,
+        migration: { ...world.stored.migration, abort: true },
+      };
       return undefined;
     case 'crash':
       delete world.planned[box];

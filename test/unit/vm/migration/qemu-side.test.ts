@@ -70,12 +70,12 @@ async function begin(trusted = true) {
   expect(await receivingState(target)).toEqual({ running: false, incoming: 'listening' });
   const port = await listen(target, '127.0.0.1', serverDirectory);
   expect(await listen(target, '127.0.0.1', serverDirectory)).toBe(port);
-  expect((await sendingState(source)).migration).toBe('none');
-  await send(source, { address: '127.0.0.1', port, name: 'b', tlsDirectory: clientDirectory });
+  expect((await sendingState(source, 'u')).migration).toBe('none');
+  await send(source, { address: '127.0.0.1', port, name: 'b', tlsDirectory: clientDirectory }, 'u');
   return { source, target };
 }
 const untilSends = (source: Guest, migration: string) =>
-  eventually(async () => expect(await sendingState(source)).toMatchObject({ migration }), { timeout: 20_000 });
+  eventually(async () => expect(await sendingState(source, 'u')).toMatchObject({ migration }), { timeout: 20_000 });
 
 it('stands still before the switch and goes over when told', { timeout: 60_000 }, async () => {
   const { source, target } = await begin();
@@ -91,6 +91,7 @@ it('takes the guest back in the pause', { timeout: 60_000 }, async () => {
   await untilSends(source, 'pre-switchover');
   await cancelSending(source);
   await untilSends(source, 'cancelled');
+  expect((await sendingState(source, 'next')).migration).toBe('none');
 });
 
 it('sends nothing to a box that shows another certificate', { timeout: 60_000 }, async () => {
