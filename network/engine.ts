@@ -17,6 +17,7 @@ import type { DhcpService } from './dhcp/service.ts';
 import type { NicWish, ObservedMember, PluggedNic, PodLinkWish, SwitchDriver } from './driver.ts';
 import type { NetworkHost } from './host.ts';
 import { macFor, networkOf } from './ip.ts';
+import { podEnd } from './pods/plan.ts';
 import { nicsOf, type UplinkWish } from './uplinks/admit.ts';
 import { defaultMtu, legName, nicOf, type PluggedPort, type Segment, v4Reservations, wishedSwitch } from './wish.ts';
 
@@ -182,16 +183,8 @@ export class NetworkEngine {
     if (before && before.network !== segment.name) await this.#forgetAddress(name, before.network);
     const address = await this.#address(name, mac, segment);
     if (address === undefined) throw new CroftError('unavailable', `The network ${segment.name} gives no addresses.`);
-    const shape = {
-      name,
-      far: `croft${plugged.index}`,
-      mac,
-      mtu: segment.mtu ?? defaultMtu,
-      address,
-      podAddress,
-      guestAddress: plugged.address,
-      offloads: driver.offloads,
-    };
+    const ends = { address, podAddress, guestAddress: plugged.address };
+    const shape = { ...ends, name, far: podEnd(plugged.index), mac, mtu: segment.mtu ?? defaultMtu, offloads: driver.offloads };
     await host.ensurePodLink(shape, pid, async () => {
       // The switch holds a device, not a name: it lets go of the old one, and takes the new one below.
       if (this.#pods.delete(name)) await this.#applySwitch();

@@ -31,6 +31,9 @@ export type PodLinkShape = {
   offloads: boolean;
 };
 
+/** The pod's end of the link of a VM's n-th NIC. */
+export const podEnd = (index: number): string => `croft${index}`;
+
 export type PodLinkObserved = {
   near: LinkEnd | undefined;
   far: LinkEnd | undefined;
