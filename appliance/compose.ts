@@ -3,13 +3,14 @@
  * In the order of what depends on what; `stop` goes the other way round. Guests, switch and DHCP outlive it.
  */
 import { rm } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import type { PodNetworkOptions } from './cluster/pod-network.ts';
 import { startOwnK3s } from './cluster/join/box-k3s.ts';
 import { joinPeers } from './cluster/peers/box.ts';
 import { readIdentity, settingsOf } from './cluster/peers/identity.ts';
+import { isShutOut } from './cluster/peers/fence.ts';
 import type { Peers } from './cluster/peers/peers.ts';
+import { hostSubnets, joinPodNetwork, rememberReads, settleOnCluster } from './compose/cluster.ts';
+import { createStack, type Stack } from './compose/stack.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
 import { pod, shadowLabel } from './cluster/shadow-pod.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
@@ -20,10 +21,11 @@ import { finishRestore } from './node/restore.ts';
 import { reportNode, thisNodeName, type Component, type NodeFacts } from './node/report.ts';
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
-import { startInformer } from './reconcile/informer.ts';
-import { image, network, storagePool } from './resources/croft-kinds.ts';
+import { startInformer, type Informer } from './reconcile/informer.ts';
+import { image, network, node, storagePool, type Node } from './resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from './resources/data-volume.ts';
 import { parseBytes } from './resources/quantity.ts';
+import { virtualMachineInstanceMigration } from './resources/migration.ts';
 import { volumeMove } from './resources/volume-move.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from './resources/virtual-machine.ts';
@@ -32,6 +34,7 @@ import { openSqliteStore } from './store/sqlite.ts';
 import type { ResourceStore } from './store/store.ts';
 import { version } from './version.ts';
 import type { Hypervisor } from './vm/hypervisor.ts';
+import { sharedByDriver } from './vm/migration/migration-reconciler.ts';
 import { hostMemory } from './vm/memory.ts';
 import { soloPlacement, type Placement } from './vm/placement.ts';
 import { startExports } from './vm/export/exports.ts';
@@ -41,6 +44,7 @@ import { ensureDefaultNetwork } from '../network/default-network.ts';
 import { startNetwork, type NetworkService } from '../network/reconciler.ts';
 import { SimSwitchDriver, simHost } from '../network/sim.ts';
 import { startStorage, type StorageService } from '../storage/reconciler.ts';
+import { selfSigned } from './host/self-signed.ts';
 import { startApi } from '../ui-api/server/start.ts';
 
 export type Box = {
@@ -58,19 +62,6 @@ const firstTypesMade = 'first-types-made';
 
 export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
 
-/** Undo steps, run last first; one that fails is logged and doesn't stop the others. */
-function createStack(logger: Logger) {
-  const undo: { name: string; run: () => Promise<unknown> }[] = [];
-  return {
-    push: (name: string, run: () => Promise<unknown>) => void undo.push({ name, run }),
-    unwind: async () => {
-      for (const step of undo.splice(0).toReversed()) {
-        await step.run().catch((error: unknown) => logger.error({ err: error, part: step.name }, 'did not stop cleanly'));
-      }
-    },
-  };
-}
-
 /** Starts a box and resolves when it serves. Whatever was started is stopped again when a part fails. */
 export async function composeBox(config: Config, options: ComposeOptions): Promise<Box> {
   const stack = createStack(options.logger);
@@ -82,23 +73,21 @@ export async function composeBox(config: Config, options: ComposeOptions): Promi
   }
 }
 
-async function compose(
-  given: Config,
-  { logger, simulated }: ComposeOptions,
-  stack: ReturnType<typeof createStack>,
-): Promise<Box> {
+async function compose(given: Config, { logger, simulated }: ComposeOptions, stack: Stack): Promise<Box> {
   const identity = await readIdentity(given.data);
-  const config = settingsOf(given, identity);
-  const nodeName = config.node === '' ? thisNodeName() : config.node;
-  const paths = makeDirectories(config);
-  parseListen(config.listen);
-  await finishRestore(config.data);
+  const joined = settingsOf(given, identity);
+  const nodeName = joined.node === '' ? thisNodeName() : joined.node;
+  const paths = makeDirectories(joined);
+  parseListen(joined.listen);
+  await finishRestore(joined.data);
+  const box = openBoxStore(paths.box, { logger });
+  stack.push('box store', () => box.close());
+  const cluster = await settleOnCluster(joined, { box, logger, nodeName, founds: !simulated && !identity }, stack);
+  const { config } = cluster;
   const inCluster = config.store === 'kubernetes';
   if (identity) await startOwnK3s(config.data, logger);
   const store = await openStore(config, paths.store, logger);
   stack.push('store', () => store.close());
-  const box = openBoxStore(paths.box, { logger });
-  stack.push('box store', () => box.close());
 
   const peered = inCluster && config.address !== '';
   const peers = peered ? await joinPeers({ config, box: nodeName, identity, keys: paths.keys, store, logger }) : undefined;
@@ -116,6 +105,7 @@ async function compose(
     virtualMachineRestore: startInformer(store, virtualMachineRestore, { logger }),
     virtualMachineClone: startInformer(store, virtualMachineClone, { logger }),
     volumeMove: startInformer(store, volumeMove, { logger }),
+    virtualMachineInstanceMigration: startInformer(store, virtualMachineInstanceMigration, { logger }),
     network: startInformer(store, network, { logger }),
     storagePool: startInformer(store, storagePool, { logger }),
     image: startInformer(store, image, { logger }),
@@ -181,7 +171,23 @@ async function compose(
   });
   stack.push('exports', () => exports.stop());
 
-  const api = await startApi({ config, store, box, port: vms.port, uploads: storage.uploads, exports, logger, version });
+  const { port: clusterPort, replaced } = await cluster.port(store);
+  stack.push('cluster', async () => clusterPort?.stop());
+  const port = { ...vms.port, ...(clusterPort ? { cluster: clusterPort } : {}) };
+  const reads = inCluster
+    ? await rememberReads(store, Object.values(informers) as unknown as Informer[], logger, stack)
+    : undefined;
+  const api = await startApi({
+    config,
+    store: reads?.store ?? store,
+    box,
+    port,
+    uploads: storage.uploads,
+    exports,
+    logger,
+    version,
+    staleSince: reads?.staleSince,
+  });
   stack.push('api', () => api.close());
   if (pods) {
     const instances = informers.virtualMachineInstance;
@@ -195,39 +201,17 @@ async function compose(
   await report({ store, config, nodeName, peer: peers?.facts, networks, hypervisor, logger });
   await offerFirstImage(store, box);
   logger.info({ url: api.url, adopted: vms.adopted.length }, 'ready');
+  clusterPort?.resume();
   return {
     url: api.url,
     setupUrl: api.setupUrl,
-    changed: peers?.changed ?? new Promise(() => undefined),
+    changed: Promise.race([replaced, ...(peers ? [peers.changed] : [])]),
     stop: () => stack.unwind(),
   };
 }
 
-/** Loaded only here, as the rest of the Kubernetes client is. */
-async function joinPodNetwork(
-  { kubeconfig }: Config,
-  options: Omit<PodNetworkOptions, 'client'>,
-  stack: ReturnType<typeof createStack>,
-): Promise<void> {
-  const [{ startPodNetwork }, { createKubeClient }] = await Promise.all([
-    import('./cluster/pod-network.ts'),
-    import('./store/kubernetes-client.ts'),
-  ]);
-  const client = createKubeClient(kubeconfig);
-  const podNetwork = startPodNetwork({ ...options, client });
-  stack.push('pod network', async () => {
-    await podNetwork.stop();
-    client.close();
-  });
-}
-
 /** k3s' default subnets of pods and Services (k3s docs, `--cluster-cidr`, `--service-cidr`). */
 const clusterSubnets = ['10.42.0.0/16', '10.43.0.0/16'];
-
-const hostSubnets = (): string[] =>
-  Object.values(networkInterfaces()).flatMap((links) =>
-    (links ?? []).flatMap(({ cidr, family }) => (family === 'IPv4' && cidr ? [cidr] : [])),
-  );
 
 /** The store that the settings name; a cluster gets our kinds first. */
 async function openStore(config: Config, path: string, logger: Logger): Promise<ResourceStore> {
@@ -308,6 +292,17 @@ async function startVmService({
     seedDirectory,
     // There are no bytes to copy where the pools are simulated.
     ...(simulated ? { copyClosed: async () => undefined } : {}),
+    migration: {
+      address: peers ? config.address : '127.0.0.1',
+      certify: (name) => {
+        const now = Date.now();
+        const [notBefore, notAfter] = [new Date(now - dayMs), new Date(now + dayMs)];
+        return selfSigned({ commonName: name, names: [{ type: 'dns', value: name }], notBefore, notAfter });
+      },
+      targets: () => otherBoxes(store, nodeName),
+      isShared: sharedByDriver(store),
+      isFenced: (name) => isShutOut(store, name),
+    },
     ownerOf: (vmId) => {
       if (!root) return undefined;
       const uid = box.uids.allocate(vmId);
@@ -326,6 +321,18 @@ async function startVmService({
   );
   await networks.reap(new Set([...known, ...vms.adopted]));
   return vms;
+}
+
+/** A migration takes minutes; clocks of boxes differ by less. */
+const dayMs = 24 * 3_600_000;
+
+/** Boxes beside this one that are ready, are heard and run VMs. */
+async function otherBoxes(store: ResourceStore, self: string): Promise<string[]> {
+  const { items } = await store.list(node);
+  const ready = ({ status }: Node): boolean =>
+    !status?.peer?.witness &&
+    (status?.conditions?.every(({ type, status: is }) => !['Ready', 'Reachable'].includes(type) || is === 'True') ?? false);
+  return items.filter((one) => one.metadata.name !== self && ready(one)).map(({ metadata }) => metadata.name);
 }
 
 /** Tells the store what this box is. The accelerator's probe may take seconds, so it is told when it is known. */

@@ -12,6 +12,7 @@ const boxVerbs: Record<string, Verb> = {
   serve: async (args) => (await import('./start.ts')).serve(args),
   dev: async (args) => (await import('./start.ts')).dev(args),
   demo: async (args) => (await import('./demo/demo.ts')).demo(args),
+  k3s: async (args) => (await import('./cluster/k3s-command.ts')).k3sCommand(args, await fetcher()),
   uninstall: async (args) => (await import('./install/uninstall.ts')).uninstallCommand(args, loadConfig()),
 };
 
@@ -20,6 +21,9 @@ const boxNouns: Record<string, Verb> = {
   'cluster join': async (args) => (await import('./cluster/join/command.ts')).joinCommand(args, loadConfig()),
   'node join-token': async (args) => (await import('./cluster/join/command.ts')).joinTokenCommand(args, loadConfig()),
 };
+
+/** Known to no other part of the appliance than the assembly. */
+const fetcher = async () => (await import('../storage/images/fetch.ts')).fetchFile;
 
 async function main(argv: string[]): Promise<number> {
   const noun = boxNouns[argv.slice(0, 2).join(' ')];

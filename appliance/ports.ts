@@ -4,7 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { History, Range } from './metrics/series.ts';
-import type { GuestStats } from './vm/hypervisor.ts';
+import type { GuestFilesystem, GuestStats, GuestUser } from './vm/hypervisor.ts';
 
 export type VmKey = { name: string; namespace: string };
 
@@ -68,7 +68,52 @@ export type VmStats = GuestStats & { /** By the NIC's name. */ nics: Record<stri
 /** `id`: the VM's `croft.io/id`. */
 export type VmUsage = { vm: VmKey; id: string; stats: VmStats };
 
+/** How a box is brought onto Kubernetes of its own. */
+export type InitRequest = {
+  /** A k3s program on this box; absent: the release of k3s.lock is fetched. */
+  k3s?: string;
+  /** Archives of images for a box without internet. */
+  images?: string[];
+  /** Its address in the cluster; absent: that of the interface with the default route. */
+  address?: string;
+  /** `key=value` each, handed to kubelet. */
+  kubeletArgs?: string[];
+};
+
+export type ClusterStatus = {
+  /**
+   * `none` works alone, `preparing` and `moving` on its way, `foreign` on a cluster that it doesn't run; else as k3s is.
+   */
+  state: 'none' | 'preparing' | 'moving' | 'foreign' | 'not-installed' | 'stopped' | 'starting' | 'ready' | 'degraded';
+  /** What is the matter, in one sentence, or that nothing is. */
+  words: string;
+  /** Of the preparation. */
+  taskId?: string;
+  /** Why the last try failed. */
+  failed?: { at: string; code: string; detail: string };
+  version?: string;
+  /** The lab's substitute, not k3s. */
+  standIn?: boolean;
+  address?: string;
+  since?: string;
+  kubeconfig?: string;
+  pods?: string;
+  services?: string;
+  certificatesEnd?: string;
+};
+
+export interface ClusterPort {
+  status(): Promise<ClusterStatus>;
+  /**
+   * Begins; the move itself follows the task's end. @returns the task's id
+   * @throws CroftError `invalid-state`, `busy`, `missing-component` (no k3s.lock), `invalid-input`
+   */
+  init(request: InitRequest, by?: string): Promise<string>;
+}
+
 export interface BoxPort {
+  /** Absent where there is nothing to run Kubernetes on: simulated boxes. */
+  cluster?: ClusterPort;
   /** @throws CroftError `not-found`, `invalid-state` naming the state that would be right */
   act(vm: VmKey, action: GuestAction): Promise<void>;
   /** @throws CroftError `not-found`, `invalid-state` when the guest does not run */
@@ -78,6 +123,8 @@ export interface BoxPort {
   explain(vm: VmKey): Promise<Explanation>;
   /** What each running guest has used so far; read now. */
   stats(): Promise<VmUsage[]>;
+  /** What the guest agent says of users and file systems. @throws `not-found`, `invalid-state` without guest or agent */
+  guestLists(vm: VmKey): Promise<{ users: GuestUser[]; filesystems: GuestFilesystem[] }>;
   /** The kept history of a VM (by `croft.io/id`) or of the box (`node`). */
   history(subject: string, range: Range): Promise<History>;
   /** Called when the history has new values. Returns the way to stop. */

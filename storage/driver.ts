@@ -121,6 +121,14 @@ export interface VolumeDriver {
   restore(id: string, snapshotId: string): Promise<void>;
   deleteSnapshot(id: string, snapshotId: string): Promise<void>;
 
+  /**
+   * A QEMU job that shortens the chain of a volume that a guest has open, if it is worth it; absent where a pool has no
+   * chains. The job's id says what it does. Cut off anywhere, the volume reads the same. `node`: as above.
+   */
+  shorten?(id: string, node: string): Promise<{ job: string; before: HostStep; stream: QmpStep } | undefined>;
+  /** Records a finished job of `shorten`. Idempotent. @throws when the volume isn't so: nothing was changed then */
+  shortened?(id: string, job: string): Promise<void>;
+
   /** Takes a verified, flat qcow2 or raw file in as the immutable image `imageId`, moving it. Idempotent. */
   importImage(imageId: string, file: string, progress?: Progress): Promise<{ size: number; used: number }>;
   getImage(imageId: string): Promise<{ size: number; used: number } | undefined>;

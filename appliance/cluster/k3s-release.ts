@@ -111,7 +111,7 @@ export async function readLock(path: string): Promise<K3sLock> {
     throw new CroftError(
       'missing-component',
       'No k3s release is pinned here: write k3s.lock with `croft k3s lock` where there is internet, or name a k3s program with --k3s FILE.',
-      { cause },
+      { cause, fix: ['croft k3s lock', 'croft cluster init --k3s FILE --images ARCHIVE'] },
     );
   }
   try {

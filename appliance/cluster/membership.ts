@@ -40,11 +40,23 @@ export const k3sPaths = ({ data, run }: Directories) => {
 
 const membershipFile = ({ data }: Directories): string => join(data, 'cluster.json');
 
+const wishFile = (directories: Directories): string => join(k3sPaths(directories).home, 'wish.json');
+
+/** What k3s was last configured from: needed to take it away again, whether or not the box moved. */
+export async function writeWish(directories: Directories, wish: K3sWish): Promise<void> {
+  await writeFileAtomic(wishFile(directories), `${JSON.stringify(wish, undefined, 2)}\n`);
+}
+
+/** @returns undefined when k3s was never started from here. @throws as readMembership */
+export const readWish = (directories: Directories): Promise<K3sWish | undefined> => readRecord(wishFile(directories));
+
 /** @returns undefined for a box whose resources are in SQLite. @throws CroftError `invalid-state` when the file is damaged */
-export async function readMembership(directories: Directories): Promise<Membership | undefined> {
-  const path = membershipFile(directories);
+export const readMembership = (directories: Directories): Promise<Membership | undefined> =>
+  readRecord(membershipFile(directories));
+
+async function readRecord<T>(path: string): Promise<T | undefined> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Membership;
+    return JSON.parse(await readFile(path, 'utf8')) as T;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new CroftError('invalid-state', `${path} cannot be read: ${messageOf(error)}`, { cause: error });

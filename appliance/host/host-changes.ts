@@ -14,6 +14,9 @@ import { writeFileAtomic } from './files.ts';
  */
 type Changes = Record<string, string>;
 
+/** The last write of each file: whoever notes something reads what stands there, changes it and writes it back. */
+const tails = new Map<string, Promise<unknown>>();
+
 const sysctlPath = (name: string): string => `/proc/sys/${name.replaceAll('.', '/')}`;
 
 async function putBack(key: string, before: string): Promise<void> {
@@ -35,7 +38,6 @@ const isOfGoneDevice = (sysctl: string): boolean => {
 
 export class HostChanges {
   readonly #file: string;
-  #tail: Promise<unknown> = Promise.resolve();
 
   constructor(file: string) {
     this.#file = file;
@@ -52,12 +54,17 @@ export class HostChanges {
 
   /** Notes what stood there before a change; an earlier note stays. */
   record(key: string, before: string): Promise<void> {
-    const result = this.#tail.then(async () => {
+    return this.#serially(async () => {
       const changes = await this.list();
       if (key in changes) return;
       await writeFileAtomic(this.#file, `${JSON.stringify({ ...changes, [key]: before }, undefined, 2)}\n`);
     });
-    this.#tail = result.catch(() => undefined); // The caller gets the failure; the queue only needs the order.
+  }
+
+  #serially(work: () => Promise<void>): Promise<void> {
+    const result = (tails.get(this.#file) ?? Promise.resolve()).then(work);
+    const settled = result.catch(() => undefined); // The caller gets the failure; the queue only needs the order.
+    tails.set(this.#file, settled);
     return result;
   }
 
@@ -79,7 +86,7 @@ export class HostChanges {
 
   /** Puts some back and forgets them. @throws CroftError, an error of the file system: when one cannot be put back */
   restore(which: (key: string) => boolean): Promise<void> {
-    const result = this.#tail.then(async () => {
+    return this.#serially(async () => {
       const changes = await this.list();
       const gone = Object.entries(changes).filter(([key]) => which(key));
       if (gone.length === 0) return;
@@ -87,8 +94,6 @@ export class HostChanges {
       const left = Object.fromEntries(Object.entries(changes).filter(([key]) => !which(key)));
       await writeFileAtomic(this.#file, `${JSON.stringify(left, undefined, 2)}\n`);
     });
-    this.#tail = result.catch(() => undefined); // The caller gets the failure; the queue only needs the order.
-    return result;
   }
 
   /** Puts everything back and forgets it. @returns what could not be put back, in words */

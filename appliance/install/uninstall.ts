@@ -4,12 +4,14 @@
  * kernel settings, the run directory; with --purge also data, cache and the packages that came for Croft.
  * Everything can be repeated: a second run finds what a first one left.
  */
-import { access, rm, rmdir } from 'node:fs/promises';
+import { access, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { k3sOf, k3sPaths, readWish } from '../cluster/membership.ts';
 import type { Config } from '../config.ts';
 import { CroftError, messageOf } from '../errors.ts';
 import { HostChanges } from '../host/host-changes.ts';
+import { silentLogger } from '../host/logger.ts';
 import { removeLeftLinks, removeNetwork } from './host-network.ts';
 import { type Log, purgeRecorded } from './installer.ts';
 import { endProcesses, runningDaemons, runningGuests, runningService } from './running.ts';
@@ -48,11 +50,12 @@ const dataEntries = [
   'seeds',
   'image-work',
   'k3s',
+  'cluster.json',
   'run',
   'host-changes.json',
   'installed-packages.json',
 ];
-const cacheEntries = ['compile', 'images', 'roots', 'lab', 'lint', 'debs'];
+const cacheEntries = ['compile', 'k3s', 'images', 'roots', 'lab', 'lint', 'debs'];
 
 /**
  * Removes Croft from the machine.
@@ -74,6 +77,7 @@ export async function uninstall(options: UninstallOptions): Promise<string[]> {
     log(`Stopping ${daemons.map((daemon) => daemon.label).join(', ')}.`);
     await end(daemons, grace.daemon, left);
   }
+  left.push(...(await removeK3s(options)));
   // A switch that was dead already could not take its own links away.
   if (options.network ?? true) left.push(...(await removeLeftLinks(await ownsSwitch(runDir))));
   left.push(...(await new HostChanges(join(dataDir, 'host-changes.json')).restoreAll()));
@@ -119,6 +123,39 @@ async function endGuests({ runDir, force, log }: UninstallOptions, left: string[
   if (service) await end([service], grace.service, left);
   log(`Ending ${guests.length} guests: ${names}.`);
   await end(await runningGuests(runDir), grace.guest, left);
+}
+
+/** Ends what k3s left running: pods, mounts, cgroups; its data and program with --purge. */
+async function removeK3s({ dataDir, runDir, purge, log }: UninstallOptions): Promise<string[]> {
+  const directories = { data: dataDir, run: runDir };
+  try {
+    const wish = await readWish(directories);
+    if (!wish) return [];
+    log(purge ? 'Removing Kubernetes (k3s) with all that is in it.' : 'Ending Kubernetes (k3s) and its pods.');
+    const k3s = k3sOf(directories, wish, silentLogger());
+    if (!purge) {
+      await k3s.dismantle();
+      return [];
+    }
+    await k3s.reset();
+    // Made by k3s at fixed places (k3s' own uninstall script).
+    for (const path of ['/run/k3s', '/var/lib/kubelet']) await removeUnlessMounted(path);
+    await rm(k3sPaths(directories).home, { recursive: true, force: true });
+    return [];
+  } catch (error) {
+    return [`Kubernetes: ${messageOf(error)}`];
+  }
+}
+
+/** Empties a directory, then removes it unless it is somebody's mount. Absent: nothing to do. */
+async function removeUnlessMounted(path: string): Promise<void> {
+  try {
+    for (const entry of await readdir(path)) await rm(join(path, entry), { recursive: true, force: true });
+    await rmdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EBUSY' && code !== 'ENOENT') throw error;
+  }
 }
 
 async function end(processes: Parameters<typeof endProcesses>[0], wait: number, left: string[]): Promise<void> {

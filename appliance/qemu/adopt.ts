@@ -4,6 +4,7 @@ import { messageOf } from '../errors.ts';
 import type { Logger } from '../host/logger.ts';
 import { bootId, isAlive, listPids, readArgv } from '../host/process-info.ts';
 import type { Adoption } from '../vm/hypervisor.ts';
+import { Cgroups } from './cgroup.ts';
 import { readRecordedExit } from './exit-record.ts';
 import { QemuGuest } from './guest.ts';
 import { waitGone } from './process.ts';
@@ -35,13 +36,17 @@ export async function findQemus(vms: string): Promise<QemuProcess[]> {
 type Found = { guest: QemuGuest } | { ended: Adoption['ended'][number] };
 
 /** Adopts every recorded guest at once; a silent one is returned too (`unresponsive`), never killed. */
-export async function adoptGuests(vms: string, logger: Logger): Promise<Adoption & { guests: QemuGuest[] }> {
+export async function adoptGuests(
+  vms: string,
+  logger: Logger,
+  cgroups = new Cgroups(logger),
+): Promise<Adoption & { guests: QemuGuest[] }> {
   const boot = await bootId();
   const ids = await listRunDirs(vms);
   const found = await Promise.all(
     ids.map(async (id) => {
       const record = await readLaunchRecord(runDirOf(vms, id));
-      return record?.id === id ? [await adoptOne(vms, record, boot, logger)] : [];
+      return record?.id === id ? [await adoptOne(vms, record, boot, logger, cgroups)] : [];
     }),
   );
   const all: Found[] = found.flat();
@@ -54,12 +59,15 @@ export async function adoptGuests(vms: string, logger: Logger): Promise<Adoption
   };
 }
 
-async function adoptOne(vms: string, record: LaunchRecord, boot: string, logger: Logger): Promise<Found> {
+async function adoptOne(vms: string, record: LaunchRecord, boot: string, logger: Logger, cgroups: Cgroups): Promise<Found> {
   const { id, epoch } = record;
   const dir = runDirOf(vms, id);
   if (record.bootId !== boot) return { ended: { id, epoch, exit: (await readRecordedExit(dir)) ?? 'node-rebooted' } };
-  if (!(await isOurs(record, vms))) return { ended: { id, epoch, exit: (await readRecordedExit(dir)) ?? 'crashed' } };
-  const guest = new QemuGuest(record, dir, logger);
+  if (!(await isOurs(record, vms)))
+    return {
+      ended: { id, epoch, exit: (await readRecordedExit(dir)) ?? ((await cgroups.wasOomKilled(id)) ? 'oom-killed' : 'crashed') },
+    };
+  const guest = new QemuGuest(record, dir, logger, cgroups);
   await guest.adopt(connectTimeout);
   const state = await guest.state();
   if (state !== 'shutdown' && state !== 'panicked') return { guest };

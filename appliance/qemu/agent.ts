@@ -7,7 +7,7 @@
 import { randomInt } from 'node:crypto';
 import { connect } from 'node:net';
 import { CroftError } from '../errors.ts';
-import type { GuestAgentInfo } from '../vm/hypervisor.ts';
+import type { GuestAgentInfo, GuestFilesystem, GuestUser } from '../vm/hypervisor.ts';
 
 const maxAnswer = 1024 * 1024;
 const delimiter = 0xff;
@@ -37,7 +37,51 @@ export class GuestAgent {
     const host = await optional('guest-get-host-name');
     return { hostname: text(host?.['host-name']), os: osOf(os), interfaces: interfacesOf(interfaces) };
   }
+
+  /** Users and file systems; a command that the agent doesn't know gives none. @throws as call */
+  async lists(): Promise<{ users: GuestUser[]; filesystems: GuestFilesystem[] }> {
+    await this.call('guest-ping');
+    const optional = (command: string) => this.call<unknown>(command).catch(() => undefined);
+    return {
+      users: usersOf(await optional('guest-get-users')),
+      filesystems: filesystemsOf(await optional('guest-get-fsinfo')),
+    };
+  }
 }
+
+const maxUsers = 256;
+const maxFilesystems = 256;
+
+const number = (value: unknown): number | undefined => (typeof value === 'number' && Number.isFinite(value) ? value : undefined);
+const records = (value: unknown, limit: number): Record<string, unknown>[] =>
+  Array.isArray(value) ? value.slice(0, limit).filter((one) => typeof one === 'object' && one !== null) : [];
+
+/** guest-get-users: only what has the documented shape. Pure. */
+export const usersOf = (answer: unknown): GuestUser[] =>
+  records(answer, maxUsers).flatMap((entry) => {
+    const name = text(entry.user);
+    const domain = text(entry.domain);
+    if (name === undefined) return [];
+    return [{ name, ...(domain === undefined ? {} : { domain }), loginTime: number(entry['login-time']) ?? 0 }];
+  });
+
+/** guest-get-fsinfo. Pure. */
+export const filesystemsOf = (answer: unknown): GuestFilesystem[] =>
+  records(answer, maxFilesystems).flatMap((entry) => {
+    const [name, mountpoint, type] = [text(entry.name), text(entry.mountpoint), text(entry.type)];
+    if (name === undefined || mountpoint === undefined || type === undefined) return [];
+    const usedBytes = number(entry['used-bytes']);
+    const totalBytes = number(entry['total-bytes']);
+    return [
+      {
+        name,
+        mountpoint,
+        type,
+        ...(usedBytes === undefined ? {} : { usedBytes }),
+        ...(totalBytes === undefined ? {} : { totalBytes }),
+      },
+    ];
+  });
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value.slice(0, 255) : undefined);
 

@@ -34,6 +34,7 @@ export function buildArgv(spec: GuestSpec, context: ArgvContext): string[] {
     ...cpuArgs(spec, context.accelerator),
     ...memoryArgs(spec),
     ...option('-no-user-config', '-nodefaults', '-S', '-display', 'none', '-msg', 'timestamp=on'),
+    ...(spec.incoming ? ['-incoming', 'defer'] : []),
     // The end of a guest is read from the monitor before QEMU is told to quit.
     ...option('-action', 'shutdown=pause,panic=pause,reboot=reset'),
     ...option('-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'),
@@ -44,10 +45,12 @@ export function buildArgv(spec: GuestSpec, context: ArgvContext): string[] {
     ...rootPorts(
       'nic',
       spec.nics.map(({ index }) => index),
+      spec.ports?.nic,
     ).flatMap(device),
     ...rootPorts(
       'disk',
       spec.disks.map(({ index }) => index),
+      spec.ports?.disk,
     ).flatMap(device),
     ...channelArgs(context.runDir),
     ...platformArgs(),

@@ -20,20 +20,22 @@ import type {
   GuestDisk,
   GuestEvent,
   GuestExit,
+  GuestFilesystem,
   GuestNic,
   GuestRunState,
   GuestStats,
+  GuestUser,
 } from '../vm/hypervisor.ts';
+import { Cgroups } from './cgroup.ts';
 import { GuestAgent } from './agent.ts';
 import { DevicePlug } from './device-plug.ts';
 import { recordExit } from './exit-record.ts';
-import type { Qmp } from './hot-plug.ts';
 import { killForSure, waitGone } from './process.ts';
 import { QmpClient, defaultQmpTimeout, type QmpEvent } from './qmp.ts';
 import { checkSocket, type LaunchRecord, type RunDir } from './run-dir.ts';
 import { endedFromOutside, exitOf, runStateOf } from './run-state.ts';
 import { openSocket, SerialHub } from './serial-hub.ts';
-import { askForMemoryStats, readStats } from './stats.ts';
+import { statsReader } from './stats.ts';
 
 /** ms; a reconciler asks for the state often, so a silent QEMU must not hold it up for long. */
 const stateTimeout = 3_000;
@@ -57,13 +59,17 @@ export class QemuGuest implements Guest {
   readonly id: string;
   readonly epoch: number;
   readonly pid: number;
-  readonly machine: string;
   readonly record: LaunchRecord;
   readonly #dir: RunDir;
   readonly #logger: Logger;
+  readonly #cgroups: Cgroups;
   readonly #agent: GuestAgent;
   readonly #events = new EventEmitter();
   readonly #plug = new DevicePlug((...args) => this.qmp(...args));
+  readonly #stats = statsReader(
+    () => this.pid,
+    (execute, args) => this.qmp(execute, args, stateTimeout),
+  );
   #client: QmpClient | undefined;
   #serial: SerialHub | undefined;
   #state: GuestRunState = 'unresponsive';
@@ -71,23 +77,30 @@ export class QemuGuest implements Guest {
   #lastRead: GuestRunState = 'unresponsive';
   #shutdownReason: string | undefined;
   #agentConnected = false;
-  #memoryAsked = false;
   /** Connected, and what was read is up to date. */
   #connected = false;
   #killing = false;
+  #oomKilled = false;
   #ended: GuestExit | undefined;
   #released = false;
 
-  constructor(record: LaunchRecord, dir: RunDir, logger: Logger) {
+  constructor(record: LaunchRecord, dir: RunDir, logger: Logger, cgroups = new Cgroups(logger)) {
+    this.#cgroups = cgroups;
     this.id = record.id;
     this.epoch = record.epoch;
     this.pid = record.pid;
-    this.machine = record.machine;
     this.record = record;
     this.#dir = dir;
     this.#logger = logger.child({ vm: record.id, pid: record.pid });
     this.#agent = new GuestAgent(dir.agent);
     this.#events.setMaxListeners(0);
+  }
+
+  get shape(): Guest['shape'] {
+    const { argv, machine, accelerator } = this.record;
+    const count = (kind: 'nic' | 'disk'): number =>
+      argv.filter((word) => word.startsWith(`pcie-root-port,id=port-${kind}`)).length;
+    return { machine, accelerator, ports: { nic: count('nic'), disk: count('disk') } };
   }
 
   get ended(): GuestExit | undefined {
@@ -259,6 +272,10 @@ export class QemuGuest implements Guest {
     }
   }
 
+  async agentLists(): Promise<{ users: GuestUser[]; filesystems: GuestFilesystem[] } | undefined> {
+    return this.#agentConnected ? this.#agent.lists() : undefined;
+  }
+
   async freeze(frozen: boolean): Promise<boolean> {
     if (!this.#agentConnected) return false;
     if (!frozen) {
@@ -275,12 +292,8 @@ export class QemuGuest implements Guest {
     }
   }
 
-  async stats(): Promise<GuestStats> {
-    const qmp: Qmp = (execute, args) => this.qmp(execute, args, stateTimeout);
-    // Only once somebody wants to know: it wakes the guest's balloon driver every few seconds.
-    if (!this.#memoryAsked) await askForMemoryStats(qmp);
-    this.#memoryAsked = true;
-    return readStats(this.pid, qmp);
+  stats(): Promise<GuestStats> {
+    return this.#stats();
   }
 
   subscribe(listener: (event: GuestEvent) => void): () => void {
@@ -297,6 +310,7 @@ export class QemuGuest implements Guest {
 
   #onEvent({ event, data }: QmpEvent): void {
     if (event === 'SHUTDOWN') this.#shutdownReason = String(data.reason);
+    if (event === 'MIGRATION') this.#emit({ type: 'migration', status: String(data.status) });
     if (event === 'RESET') this.#emit({ type: 'reset' });
     if (event === 'DEVICE_DELETED' && typeof data.device === 'string') void this.#plug.onDeleted(data.device);
     if (event === 'BLOCK_IO_ERROR') void this.#onIoError(data);
@@ -340,6 +354,7 @@ export class QemuGuest implements Guest {
     this.#connected = false;
     while (!this.#released && !this.#ended) {
       if (await waitGone(this.record, reconnectInterval)) {
+        this.#oomKilled = await this.#cgroups.wasOomKilled(this.id);
         if (!this.#killing) await recordExit(this.#dir, exitOf(this.#facts()), this.#logger);
         this.#end();
         return;
@@ -361,7 +376,7 @@ export class QemuGuest implements Guest {
   }
 
   #facts() {
-    return { state: this.#lastRead, killing: this.#killing, shutdownReason: this.#shutdownReason };
+    return { state: this.#lastRead, killing: this.#killing, shutdownReason: this.#shutdownReason, oomKilled: this.#oomKilled };
   }
 
   #end(): void {

@@ -18,6 +18,7 @@ import type { Logger } from '../host/logger.ts';
 import { isAlive } from '../host/process-info.ts';
 import type { Adoption, Guest, GuestSpec, Hypervisor } from '../vm/hypervisor.ts';
 import { adoptGuests, findQemus } from './adopt.ts';
+import { Cgroups, memoryLimitOf } from './cgroup.ts';
 import { buildArgv } from './argv.ts';
 import { prepareEfi } from './firmware.ts';
 import { QemuGuest } from './guest.ts';
@@ -54,6 +55,7 @@ export const createQemuHypervisor = (options: QemuHypervisorOptions): Hypervisor
 class QemuHypervisor implements Hypervisor {
   readonly #options: QemuHypervisorOptions & { binary: string };
   readonly #guests = new Map<string, QemuGuest>();
+  readonly #cgroups: Cgroups;
   readonly #launching = new Set<string>();
   readonly #logTimer: NodeJS.Timeout;
   #info: Promise<QemuInfo> | undefined;
@@ -61,6 +63,7 @@ class QemuHypervisor implements Hypervisor {
 
   constructor(options: QemuHypervisorOptions) {
     checkSocketPaths(options.vms);
+    this.#cgroups = new Cgroups(options.logger);
     this.#options = { binary: 'qemu-system-x86_64', ...options };
     // In the background of the start; whoever needs it gets the failure.
     this.accelerator().catch(() => undefined);
@@ -82,7 +85,7 @@ class QemuHypervisor implements Hypervisor {
   async adopt(): Promise<Adoption> {
     for (const guest of this.#guests.values()) guest.release();
     this.#guests.clear();
-    const adoption = await adoptGuests(this.#options.vms, this.#options.logger);
+    const adoption = await adoptGuests(this.#options.vms, this.#options.logger, this.#cgroups);
     for (const guest of adoption.guests) this.#guests.set(guest.id, guest);
     return adoption;
   }
@@ -106,6 +109,7 @@ class QemuHypervisor implements Hypervisor {
     }
     this.#guests.get(id)?.release();
     this.#guests.delete(id);
+    await this.#cgroups.remove(id);
     await rm(dir.path, { recursive: true, force: true });
   }
 
@@ -170,8 +174,15 @@ class QemuHypervisor implements Hypervisor {
       held.abort();
       throw error;
     }
+    const { sockets, cores, threads } = spec.cpus;
+    await this.#cgroups.remove(spec.id);
+    await this.#cgroups.place(spec.id, record.pid, {
+      memory: memoryLimitOf(spec.memory, accelerator.name),
+      vcpus: sockets * cores * threads,
+      cpuLimit: spec.cpuLimit,
+    });
     held.release();
-    const guest = new QemuGuest(record, dir, logger);
+    const guest = new QemuGuest(record, dir, logger, this.#cgroups);
     await this.#handshake(guest, dir);
     this.#guests.set(spec.id, guest);
     return guest;

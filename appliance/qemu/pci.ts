@@ -28,13 +28,13 @@ export const maxPorts: Record<PortKind, number> = { nic: 16, disk: 24 };
 
 export const portName = (kind: PortKind, index: number): string => `port-${kind}${index}`;
 
-/** `-device` arguments of the root ports of one kind for a guest whose devices have these indexes. */
-export function rootPorts(kind: PortKind, indexes: readonly number[]): string[] {
+/** `-device` arguments of the root ports of one kind for a guest whose devices have these indexes; `wished`: exactly so many. */
+export function rootPorts(kind: PortKind, indexes: readonly number[], wished?: number): string[] {
   const highest = Math.max(-1, ...indexes);
   if (highest >= maxPorts[kind]) {
     throw new CroftError('invalid-input', `A VM may have ${maxPorts[kind]} ${kind}s; this one has index ${highest}.`);
   }
-  const count = Math.min(maxPorts[kind], Math.max(minimum[kind], highest + 1 + spare[kind]));
+  const count = wished ?? Math.min(maxPorts[kind], Math.max(minimum[kind], highest + 1 + spare[kind]));
   return Array.from({ length: count }, (_, index) => rootPort(kind, index));
 }
 

@@ -28,11 +28,13 @@ export type EndFacts = {
   killing: boolean;
   /** `reason` of the last SHUTDOWN event. */
   shutdownReason?: string;
+  /** The kernel's own record says so. */
+  oomKilled?: boolean;
 };
 
 /** How a guest whose process is gone has ended. */
-export function exitOf({ state, killing, shutdownReason }: EndFacts): GuestExit {
+export function exitOf({ state, killing, shutdownReason, oomKilled }: EndFacts): GuestExit {
   if (state === 'shutdown' || state === 'panicked') return state;
   if (killing || endedFromOutside(shutdownReason)) return 'killed';
-  return 'crashed';
+  return oomKilled ? 'oom-killed' : 'crashed';
 }

@@ -78,13 +78,22 @@ export function parseMemory({ 'last-update': updated, stats }: BalloonStats): Gu
   return { total, free, available: known('stat-available-memory') ?? free, ...(cached === undefined ? {} : { cached }) };
 }
 
-/** Has QEMU ask the guest's balloon driver from now on. */
-export async function askForMemoryStats(qmp: Qmp): Promise<void> {
-  await qmp('qom-set', { path: balloon, property: 'guest-stats-polling-interval', value: memoryInterval });
+/**
+ * Reads what one guest has used. Its balloon driver is asked only once somebody wants to know: that wakes the guest
+ * every few seconds. @throws CroftError `qmp-failed`, `command-timeout`; `invalid-state` when the process has gone
+ */
+export function statsReader(pid: () => number, qmp: Qmp): () => Promise<GuestStats> {
+  let isAsked = false;
+  return async () => {
+    if (!isAsked) {
+      await qmp('qom-set', { path: balloon, property: 'guest-stats-polling-interval', value: memoryInterval });
+      isAsked = true;
+    }
+    return readStats(pid(), qmp);
+  };
 }
 
-/** @throws CroftError `qmp-failed`, `command-timeout`; `invalid-state` when the process has gone */
-export async function readStats(pid: number, qmp: Qmp): Promise<GuestStats> {
+async function readStats(pid: number, qmp: Qmp): Promise<GuestStats> {
   const [stat, status, vcpuSeconds, devices, memory] = await Promise.all([
     readProc(pid, 'stat'),
     readProc(pid, 'status'),

@@ -8,12 +8,14 @@ import type { Kind } from './kind.ts';
 import { uplink } from './uplink.ts';
 import { fence } from './peer-kinds.ts';
 import { virtualMachineClone, virtualMachineRestore, virtualMachineSnapshot } from './snapshot.ts';
+import { virtualMachineInstanceMigration } from './migration.ts';
 import { volumeMove } from './volume-move.ts';
 import { virtualMachine, virtualMachineInstance } from './virtual-machine.ts';
 
 export const kinds = [
   virtualMachine,
   virtualMachineInstance,
+  virtualMachineInstanceMigration,
   dataVolume,
   persistentVolumeClaim,
   virtualMachineSnapshot,

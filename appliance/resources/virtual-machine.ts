@@ -249,6 +249,7 @@ export const ExitReason = Type.Enum([
   'GuestShutdown',
   'GuestPanicked',
   'Crashed',
+  'OOMKilled',
   'Stopped',
   'NodeRebooted',
   'Fenced',
@@ -265,6 +266,39 @@ export const InstanceInterfaceStatus = Type.Object({
   interfaceName: Type.Optional(Type.String()),
 });
 
+/**
+ * Upstream's VirtualMachineInstanceMigrationState, the subset Croft writes. `croft` is the protocol's own part
+ * (vm/migration/protocol.ts): with `nodeName` it says who may run the guest.
+ */
+export const MigrationState = Type.Object({
+  migrationUid: Type.String(),
+  sourceNode: Type.String(),
+  targetNode: Type.String(),
+  targetNodeAddress: Type.Optional(Type.String()),
+  startTimestamp: Type.Optional(Type.String()),
+  endTimestamp: Type.Optional(Type.String()),
+  completed: Type.Optional(Type.Boolean()),
+  failed: Type.Optional(Type.Boolean()),
+  failureReason: Type.Optional(Type.String()),
+  abortRequested: Type.Optional(Type.Boolean()),
+  mode: Type.Optional(Type.Enum(['PreCopy', 'PostCopy'])),
+  croft: Type.Object({
+    state: Type.Enum(['preparing', 'ready', 'switched', 'handed', 'completed', 'failed']),
+    since: Type.String(),
+    /** When the guest stood still. */
+    pausedAt: Type.Optional(Type.String()),
+    targetFailed: Type.Optional(Type.Boolean()),
+    /** The port of `targetNodeAddress` at which the target's QEMU takes the guest. */
+    port: Type.Optional(Type.Integer()),
+    /** PEM: what either side shows the other; made for this one migration. */
+    sourceCertificate: Type.Optional(Type.String()),
+    targetCertificate: Type.Optional(Type.String()),
+    /** How the guest's machine is built beyond its spec (JSON): the target's must be the same. */
+    shape: Type.Optional(Type.String()),
+  }),
+});
+export type MigrationState = Static<typeof MigrationState>;
+
 export const virtualMachineInstance = defineKind({
   apiVersion: 'kubevirt.io/v1',
   kind: 'VirtualMachineInstance',
@@ -278,6 +312,7 @@ export const virtualMachineInstance = defineKind({
     nodeName: Type.Optional(Type.String()),
     /** Upstream's: the machine type in use. */
     machine: Type.Optional(Type.Object({ type: Type.String() })),
+    migrationState: Type.Optional(MigrationState),
     conditions: Type.Optional(Type.Array(Condition)),
     interfaces: Type.Optional(Type.Array(InstanceInterfaceStatus)),
     guestOSInfo: Type.Optional(

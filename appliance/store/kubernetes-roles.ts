@@ -27,7 +27,7 @@ const subresources = (resources: string[], verbs: string[]): Rule => ({
 const seen = ['virtualmachineinstances/guestosinfo', 'virtualmachineinstances/vnc/screenshot'];
 const streams = ['console', 'vnc', 'portforward'].map((verb) => `virtualmachineinstances/${verb}`);
 const steered = [
-  ...['start', 'stop', 'restart'].map((verb) => `virtualmachines/${verb}`),
+  ...['start', 'stop', 'restart', 'migrate'].map((verb) => `virtualmachines/${verb}`),
   ...['pause', 'unpause', 'softreboot', 'reset'].map((verb) => `virtualmachineinstances/${verb}`),
 ];
 

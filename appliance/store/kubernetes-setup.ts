@@ -35,6 +35,16 @@ async function ensureNamespace(client: KubeClient, name: string): Promise<void> 
   }
 }
 
+/** Makes namespaces that aren't there. */
+export async function ensureNamespaces(kubeconfig: string, names: readonly string[]): Promise<void> {
+  const client = createKubeClient(kubeconfig);
+  try {
+    for (const name of names) await ensureNamespace(client, name);
+  } finally {
+    client.close();
+  }
+}
+
 /**
  * Puts CRDs and ClusterRoles in, or brings them up to date, and waits until each kind can be listed. Idempotent.
  * @param timeout ms for all of them

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, chmod } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CroftError } from '../errors.ts';
-import type { BoxPort, GuestAction, VmKey } from '../ports.ts';
+import type { BoxPort, GuestAction, VmKey, VmStats } from '../ports.ts';
 import { idLabel } from '../resources/identity.ts';
 import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { mustGet } from '../store/edit.ts';
@@ -51,6 +51,14 @@ export function createBoxPort(context: VmContext, reconcile: (key: VmKey) => voi
       return explainVm(vm, instance, context.events.list(about));
     },
     stats: () => readUsage(context),
+    guestLists: async (key) => {
+      const lists = await (await guestOf(key, 'console')).agentLists();
+      if (lists) return lists;
+      throw new CroftError(
+        'invalid-state',
+        `The guest agent of ${key.name} does not answer: is qemu-guest-agent installed in it?`,
+      );
+    },
     history: async (subject, range) => context.history.read(subject, range),
     onSample: (listener) => context.history.subscribe(listener),
     capacity: async () => ({

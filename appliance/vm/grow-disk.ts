@@ -7,6 +7,7 @@ import { editStatus } from '../store/edit.ts';
 import type { VmContext } from './context.ts';
 import type { resolveDisks } from './guest-devices.ts';
 import type { Guest } from './hypervisor.ts';
+import { stopShortening } from './shorten.ts';
 import { runSteps } from './snapshots/take.ts';
 
 type ReadyDisk = Awaited<ReturnType<typeof resolveDisks>>['ready'][number];
@@ -23,6 +24,7 @@ export async function growDisk(
   if (wished === undefined) return;
   const about = { kind: 'VirtualMachine', name, project: namespace, id: guest.id };
   try {
+    await stopShortening(guest);
     const node = (await guest.topNodes()).get(wish.volume);
     await runSteps(guest, await driver.grow(volumeId, wished, node), []);
   } catch (error) {

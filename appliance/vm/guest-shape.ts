@@ -23,6 +23,15 @@ export function memoryOf(spec: InstanceSpec): number {
   return requested === undefined ? defaultMemory : parseBytes(requested, 'spec.template.spec.domain.resources.requests.memory');
 }
 
+/** Processors of `resources.limits.cpu` (`2`, `500m`); undefined without one. */
+export function cpuLimitOf(spec: InstanceSpec): number | undefined {
+  const limit = spec.domain.resources?.limits?.cpu;
+  if (limit === undefined) return undefined;
+  const text = String(limit);
+  const count = text.endsWith('m') ? Number(text.slice(0, -1)) / 1000 : Number(text);
+  return Number.isFinite(count) && count > 0 ? count : undefined;
+}
+
 /** BIOS unless the bootloader says efi (upstream's default). */
 export const firmwareOf = (spec: InstanceSpec): 'bios' | 'efi' => (spec.domain.firmware?.bootloader?.efi ? 'efi' : 'bios');
 

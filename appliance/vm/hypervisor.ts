@@ -40,6 +40,8 @@ export type GuestSpec = {
   cpus: { sockets: number; cores: number; threads: number; model?: string };
   /** Bytes. */
   memory: number;
+  /** Processors it may use at most, where a limit was asked for. */
+  cpuLimit?: number;
   firmware: 'bios' | 'efi';
   /** SMBIOS uuid where the user asked for one. */
   smbiosUuid?: string;
@@ -63,10 +65,14 @@ export type GuestSpec = {
   paused?: boolean;
   /** cloud-init NoCloud seed, added as a read-only virtio disk labelled `cidata`. */
   seedFile?: string;
+  /** Waits, stopped, for a guest that is sent to it (`migrate-incoming`). */
+  incoming?: boolean;
+  /** Root ports to have, where another machine of the same guest has so many; default: by the devices. */
+  ports?: { nic: number; disk: number };
 };
 
-/** How a guest ended, as read from QEMU before it was told to quit; `crashed`: QEMU went without saying. */
-export type GuestExit = 'shutdown' | 'panicked' | 'crashed' | 'killed';
+/** How a guest ended, as read from QEMU before it was told to quit; `crashed`: QEMU went without saying; `oom-killed`: the kernel took it. */
+export type GuestExit = 'shutdown' | 'panicked' | 'crashed' | 'oom-killed' | 'killed';
 
 /** QMP's RunState, as far as it matters here. */
 export type GuestRunState = 'running' | 'paused' | 'io-error' | 'shutdown' | 'panicked' | 'inmigrate' | 'unresponsive';
@@ -76,7 +82,9 @@ export type GuestEvent =
   | { type: 'exit'; exit: GuestExit }
   | { type: 'reset' }
   | { type: 'io-error'; disk: string; reason: string }
-  | { type: 'agent'; connected: boolean };
+  | { type: 'agent'; connected: boolean }
+  /** QEMU's MIGRATION event: ask for what is so. */
+  | { type: 'migration'; status: string };
 
 export type GuestAgentInfo = {
   hostname?: string;
@@ -112,12 +120,18 @@ export type GuestStats = {
   disks: Record<string, DiskCounters>;
 };
 
+/** Who is signed in, as the guest agent says. */
+export type GuestUser = { name: string; domain?: string; loginTime: number };
+
+/** A mounted file system, as the guest agent says. Bytes. */
+export type GuestFilesystem = { name: string; mountpoint: string; type: string; usedBytes?: number; totalBytes?: number };
+
 export interface Guest {
   readonly id: string;
   readonly epoch: number;
   readonly pid: number;
-  /** The versioned machine type it was started with. */
-  readonly machine: string;
+  /** What a machine must have in common with this one to take its guest. */
+  readonly shape: { machine: string; accelerator: 'kvm' | 'tcg'; ports: { nic: number; disk: number } };
   /** The present state; `unresponsive` when QMP does not answer within its deadline. */
   state(): Promise<GuestRunState>;
   /** ACPI power button. */
@@ -149,6 +163,8 @@ export interface Guest {
   openConsole(kind: 'serial' | 'vnc'): Promise<Duplex>;
   /** What the guest agent says; undefined when there is none. */
   agentInfo(): Promise<GuestAgentInfo | undefined>;
+  /** Signed-in users and mounted file systems; undefined when there is no agent. @throws as the agent */
+  agentLists(): Promise<{ users: GuestUser[]; filesystems: GuestFilesystem[] } | undefined>;
   /** Freezes or thaws file systems through the agent; false when there is no agent. */
   freeze(frozen: boolean): Promise<boolean>;
   /** What it has used. @throws CroftError `qmp-failed`, `command-timeout` when QEMU doesn't answer */

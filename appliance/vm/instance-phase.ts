@@ -6,13 +6,14 @@ export const isFinished = (instance: VirtualMachineInstance): boolean =>
   instance.status?.phase === 'Succeeded' || instance.status?.phase === 'Failed';
 
 /** Exits after which RerunOnFailure starts again and the crash counter grows. */
-const failures: readonly ExitReason[] = ['GuestPanicked', 'Crashed', 'NodeRebooted', 'Fenced', 'LaunchFailed'];
+const failures: readonly ExitReason[] = ['GuestPanicked', 'Crashed', 'OOMKilled', 'NodeRebooted', 'Fenced', 'LaunchFailed'];
 export const isFailure = (exit: ExitReason): boolean => failures.includes(exit);
 
 /** The exit of an instance from how its QEMU ended; `wished`: we were asked to stop it. */
 export function exitReason(exit: GuestExit | 'node-rebooted', wished: boolean): ExitReason {
   if (exit === 'node-rebooted') return 'NodeRebooted';
   if (wished || exit === 'killed') return 'Stopped';
+  if (exit === 'oom-killed') return 'OOMKilled';
   return exit === 'shutdown' ? 'GuestShutdown' : exit === 'panicked' ? 'GuestPanicked' : 'Crashed';
 }
 
@@ -20,6 +21,7 @@ const sentences: Record<ExitReason, string> = {
   GuestShutdown: 'The guest powered itself off.',
   GuestPanicked: 'The guest’s kernel panicked.',
   Crashed: 'QEMU ended unexpectedly.',
+  OOMKilled: 'The kernel ended QEMU for want of memory (out of memory).',
   Stopped: 'It was stopped.',
   NodeRebooted: 'The box was rebooted while it ran.',
   Fenced: 'Its box died and was shut out of the disks.',

@@ -18,6 +18,7 @@ import { instanceFinalizer, planInstance, type InstanceObservation, type Instanc
 import { forgetSpace } from './space-watch.ts';
 import type { Place } from './placement.ts';
 import { forgetSlots } from './slots.ts';
+import { isGivenAway, isMigrating } from './migration/record.ts';
 import { resolveDisks } from './guest-devices.ts';
 import type { VmContext } from './context.ts';
 
@@ -33,6 +34,8 @@ export async function reconcileInstance(
     throw new CroftError('internal', `VirtualMachineInstance ${key.namespace}/${key.name} has no ${idLabel} label.`);
   }
   if (!isOurs(context, instance, vmId)) return {};
+  // Its guest is between two boxes: vm/migration alone says what becomes of it, and it ends.
+  if (isMigrating(instance) || isGivenAway(instance, context.nodeName)) return {};
   const observed = await observe(context, instance, vmId);
   const plan = planInstance(observed);
   // Ending a guest waits for nobody; starting one and changing its devices must not meet its disks being frozen.
@@ -67,7 +70,7 @@ async function observe(context: VmContext, instance: VirtualMachineInstance, vmI
   return {
     instance,
     guest: guest && { epoch: guest.epoch, state: await guest.state(), poweredDownAt: context.registry.poweredDownAt(vmId) },
-    ended: context.registry.endOf(vmId, epochOf(instance)),
+    ended: context.registry.endOf(vmId, epochOf(instance)) ?? endedByReboot(context, instance, guest !== undefined),
     disksPending: disks?.pending ?? [],
     // Whether another box has room is the scheduler's to say.
     memoryFree:
@@ -78,6 +81,12 @@ async function observe(context: VmContext, instance: VirtualMachineInstance, vmI
     now: Date.now(),
   };
 }
+
+/** Its run directory went with the reboot (it is in /run): the boot it was started in says it. */
+const endedByReboot = ({ bootId, nodeName }: VmContext, { status }: VirtualMachineInstance, runs: boolean) =>
+  !runs && status?.nodeName === nodeName && status.croft?.bootId !== undefined && status.croft.bootId !== bootId
+    ? ('node-rebooted' as const)
+    : undefined;
 
 /** Takes the step; returns ms after which to look again, if the step knows better than the plan. */
 async function execute(

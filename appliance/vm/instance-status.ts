@@ -42,14 +42,14 @@ const stateSentences: Partial<Record<GuestRunState, string>> = {
 export function setRunning(
   draft: VirtualMachineInstance,
   state: GuestRunState,
-  { pid, machine }: Pick<Guest, 'pid' | 'machine'>,
+  { pid, shape }: Pick<Guest, 'pid' | 'shape'>,
   /** Why it stands still, where that is known better. */
   hold?: string,
 ): void {
   setPhase(draft, 'Running');
   const status = (draft.status ??= {});
   delete status.reason;
-  status.machine = { type: machine };
+  status.machine = { type: shape.machine };
   status.croft = { ...status.croft, pid };
   const sentence = (state === 'running' ? undefined : hold) ?? stateSentences[state];
   setInstanceCondition(draft, {

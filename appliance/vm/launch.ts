@@ -7,7 +7,7 @@ import type { VirtualMachineInstance } from '../resources/virtual-machine.ts';
 import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { emptyDrive, guestDisk, guestNic, resolveDisks } from './guest-devices.ts';
-import { cpusOf, driveNames, emptyDrives, epochOf, firmwareOf, memoryOf, wishedNics } from './guest-shape.ts';
+import { cpuLimitOf, cpusOf, driveNames, emptyDrives, epochOf, firmwareOf, memoryOf, wishedNics } from './guest-shape.ts';
 import type { GuestSpec } from './hypervisor.ts';
 import { aboutOf } from './instance-identity.ts';
 import { isVersioned } from './instance-spec.ts';
@@ -87,7 +87,8 @@ async function claim(context: VmContext, instance: VirtualMachineInstance): Prom
   return context.store.updateStatus(virtualMachineInstance, draft);
 }
 
-async function guestSpec(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<GuestSpec> {
+/** What the instance's guest is to be made of, disks opened and NICs plugged on this box. @throws CroftError `unavailable` while a disk is not ready */
+export async function guestSpec(context: VmContext, instance: VirtualMachineInstance, vmId: string): Promise<GuestSpec> {
   const { spec } = instance;
   const namespace = instance.metadata.namespace as string;
   const owner = context.ownerOf(vmId);
@@ -110,6 +111,7 @@ async function guestSpec(context: VmContext, instance: VirtualMachineInstance, v
     epoch: epochOf(instance),
     cpus: cpusOf(spec),
     memory: memoryOf(spec),
+    cpuLimit: cpuLimitOf(spec),
     firmware: firmwareOf(spec),
     smbiosUuid: spec.domain.firmware?.uuid,
     machine: isVersioned(spec.domain.machine?.type) ? spec.domain.machine.type : undefined,

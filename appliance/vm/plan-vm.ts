@@ -17,6 +17,7 @@ import type { CapturedTypes } from '../resources/instancetype.ts';
 import { fixedNames, liveDisks } from './fixed-disks.ts';
 import { epochOf } from './guest-shape.ts';
 import { instanceSpecOf, isVersioned } from './instance-spec.ts';
+import { isMigrating } from './migration/record.ts';
 import { runStrategyOf } from './lifecycle.ts';
 import { isFailure, isFinished } from './instance-phase.ts';
 
@@ -27,6 +28,8 @@ export type VmObservation = {
   dataVolumes: ReadonlyMap<string, DataVolume>;
   /** Its instance type and preference, or why they cannot be used; absent: it names none. */
   types?: { types: CapturedTypes } | { failure: string };
+  /** Why it may not start yet, in one sentence. */
+  hold?: string;
   now: Date;
 };
 
@@ -43,6 +46,9 @@ export type VmPlan = {
   /** ms until a deadline that no event announces. */
   requeueAfter?: number;
 };
+
+/** ms until a VM that waits for others looks again. */
+const holdInterval = 1_000;
 
 const healthyRunSeconds = 300;
 const maxBackoffSeconds = 300;
@@ -70,6 +76,7 @@ export function planVm(observed: VmObservation): VmPlan {
   if (failure !== undefined || !wantsStart(vm, status)) return finish(observed, status, steps);
   const waitMs = retryDelay(status, observed.now);
   if (waitMs > 0) return { ...finish(observed, status, steps), requeueAfter: waitMs };
+  if (observed.hold !== undefined) return { ...finish(observed, status, steps), requeueAfter: holdInterval };
   if (missing.length > 0 || notReady(observed).length > 0) return finish(observed, status, steps);
   const epoch = (status.croft?.epoch ?? 0) + 1;
   const { machine, types } = status.croft ?? {};
@@ -128,8 +135,8 @@ const serves = (instance: VirtualMachineInstance, request: Request): boolean =>
   !isFinished(instance) || request.data?.epoch === String(epochOf(instance));
 
 function countFailure(vm: VirtualMachine, instance: VirtualMachineInstance, exit: ExitReason, now: Date) {
-  // A box that died says nothing about the VM: it starts elsewhere at once.
-  if (!isFailure(exit) || exit === 'Fenced') return undefined;
+  // A box that died or was started anew says nothing about the VM: it starts again at once.
+  if (!isFailure(exit) || exit === 'Fenced' || exit === 'NodeRebooted') return undefined;
   const ran = (now.getTime() - Date.parse(instance.metadata.creationTimestamp ?? now.toISOString())) / 1000;
   const failures = (ran >= healthyRunSeconds ? 0 : (vm.status?.startFailure?.consecutiveFailCount ?? 0)) + 1;
   return {
@@ -263,6 +270,7 @@ function printableStatus(observed: VmObservation, status: VmPlan['status'], step
     return 'Paused';
   if (instance.status?.conditions?.some((condition) => condition.type === 'Responsive' && condition.status === 'False'))
     return 'Unknown';
+  if (isMigrating(instance)) return 'Migrating';
   if (instance.status?.phase === 'Running') return 'Running';
   return instance.status?.reason === 'Unschedulable' ? 'ErrorUnschedulable' : 'Starting';
 }
@@ -273,6 +281,7 @@ function whyNot(observed: VmObservation, status: VmPlan['status'], printable: Pr
   switch (printable) {
     case 'Provisioning':
     case 'DataVolumeError': {
+      if (observed.hold !== undefined) return observed.hold;
       const volumes = notReady(observed);
       if (volumes.length === 0) return 'Its disks are being made.';
       const said = (volume: DataVolume) => volume.status?.conditions?.find((condition) => condition.type === 'Ready')?.message;

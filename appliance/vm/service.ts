@@ -37,6 +37,9 @@ import { soloPlacement, type Placement } from './placement.ts';
 import type { SlotJournal } from './slots.ts';
 import type { CopyClosed } from './moves/copy-closed.ts';
 import { startMoves, type MoveInformers } from './moves/service.ts';
+import type { MigrationParts } from './migration/parts.ts';
+import { startMigrations, type MigrationInformers } from './migration/service.ts';
+import { createStartGate, openGate, type StartGate } from './start-order.ts';
 import { startSpaceWatch } from './space-watch.ts';
 import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
 import type { ResumableTasks } from './snapshots/track.ts';
@@ -51,7 +54,8 @@ export type VmServiceOptions = {
     persistentVolumeClaim: Informer<typeof persistentVolumeClaim>;
     network: Informer<typeof network>;
   } & SnapshotInformers &
-    MoveInformers;
+    MoveInformers &
+    MigrationInformers;
   tasks: ResumableTasks;
   hypervisor: Hypervisor;
   volumes: VolumeResolver;
@@ -71,6 +75,8 @@ export type VmServiceOptions = {
   retire: Retire;
   /** Copies volumes that nobody has open; default: qemu-img. */
   copyClosed?: CopyClosed;
+  /** What migration between boxes needs of the cluster. */
+  migration: Omit<MigrationParts, 'context'>;
 };
 
 export type VmService = {
@@ -101,6 +107,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   };
   const adopted = await registry.adopt();
 
+  const gate = gateOfBoot(options);
   const vmController = startController({
     name: 'vm',
     logger,
@@ -110,7 +117,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
       watching(informers.virtualMachineInstance),
       watching(informers.dataVolume, ownersOf),
     ],
-    reconcile: (key) => reconcileVm(options.store, options.retire, vmKey(key)),
+    reconcile: (key) => reconcileVm(options.store, options.retire, vmKey(key), gate),
   });
   const instanceController = startController({
     name: 'instance',
@@ -138,6 +145,7 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     instanceOf: (id) => informers.virtualMachineInstance.list().find(({ metadata }) => metadata.labels?.[idLabel] === id),
     changed: enqueueId,
   });
+  const migrations = startMigrations({ ...options.migration, context }, informers, logger);
   placement.onChange((key) => instanceController.enqueue(key));
 
   const port = createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`));
@@ -152,11 +160,20 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
     },
     stop: async () => {
       await Promise.all([sampler.stop(), space.stop()]);
-      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop()]);
+      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop(), migrations.stop()]);
       await placement.stop();
       await options.hypervisor.close();
     },
   };
+}
+
+const bootKey = 'boot-id';
+
+/** The order of starts counts where the box was rebooted since the service ran last. */
+function gateOfBoot({ journal, bootId, informers }: VmServiceOptions): StartGate {
+  const before = journal.get(bootKey);
+  if (before !== bootId) journal.put(bootKey, bootId);
+  return before === undefined || before === bootId ? openGate : createStartGate(() => informers.virtualMachine.list());
 }
 
 const ownersOf = ({ metadata }: Resource): string[] =>

@@ -5,7 +5,7 @@
  */
 import { Duplex } from 'node:stream';
 import { CroftError } from '../errors.ts';
-import { createSimBlocks, simQmp, topOf, type SimBlocks } from './sim-mirror.ts';
+import { createSimBlocks, simQmp, type SimBlocks } from './sim-mirror.ts';
 import type {
   Adoption,
   Guest,
@@ -132,7 +132,7 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     id,
     epoch: record.spec.epoch,
     pid: record.pid,
-    machine: record.spec.machine ?? 'pc-q35-1.0',
+    shape: { machine: record.spec.machine ?? 'pc-q35-1.0', accelerator: 'tcg', ports: { nic: 0, disk: 0 } },
     state: async () => (world.guests.get(id) === record ? record.state : 'unresponsive'),
     powerdown: async () => {
       there('powerdown');
@@ -169,6 +169,7 @@ function simGuest(world: SimWorld, id: string, record: SimGuest): Guest {
     setLink: async () => void there('set-link'),
     openConsole: async () => (there('console'), echoConsole(record.spec.title)),
     agentInfo: async () => undefined,
+    agentLists: async () => undefined,
     freeze: async () => false,
     stats: async () => simStats(there('stats'), Date.now()),
     subscribe: (listener) => {

@@ -19,6 +19,7 @@ import { driveNames, emptyDrives, networkOf, wishedNics } from './guest-shape.ts
 import type { Guest } from './hypervisor.ts';
 import { aboutOf } from './instance-identity.ts';
 import { setGuestFacts, setRunning } from './instance-status.ts';
+import { shortenDisks } from './shorten.ts';
 import { slotsFor, type Slots } from './slots.ts';
 import type { VmContext } from './context.ts';
 
@@ -30,11 +31,12 @@ const linkDownMs = 1_000;
 
 /** Returns ms after which to look again, or undefined. */
 export async function syncGuest(context: VmContext, instance: VirtualMachineInstance, guest: Guest): Promise<number | undefined> {
+  let shortening: number | undefined;
   const state = await guest.state();
   const live = state === 'running' || state === 'paused';
   if (live) {
     await syncNics(context, instance, guest);
-    await syncDisks(context, instance, guest);
+    shortening = await syncDisks(context, instance, guest);
   }
   const agent = state === 'running' ? await guest.agentInfo() : undefined;
   const macs = nicMacs(guest.id, instance.spec);
@@ -43,7 +45,7 @@ export async function syncGuest(context: VmContext, instance: VirtualMachineInst
     setGuestFacts(draft, macs, (mac) => context.plugger.addressesOf(mac), agent);
   });
   const waiting = written?.status?.interfaces?.some((nic) => nic.ipAddress === undefined) ?? false;
-  return state === 'running' && waiting ? addressInterval : undefined;
+  return shortening ?? (state === 'running' && waiting ? addressInterval : undefined);
 }
 
 async function syncNics(context: VmContext, instance: VirtualMachineInstance, guest: Guest): Promise<void> {
@@ -79,7 +81,8 @@ async function bounceLink(guest: Guest, nic: string): Promise<void> {
   await guest.setLink(nic, true);
 }
 
-async function syncDisks(context: VmContext, instance: VirtualMachineInstance, guest: Guest): Promise<void> {
+/** Returns ms after which to look again. */
+async function syncDisks(context: VmContext, instance: VirtualMachineInstance, guest: Guest): Promise<number | undefined> {
   const wished = driveNames(instance.spec);
   const present = await guest.disks();
   const slots = slotsFor(context.journal, guest.id, 'disk', [...new Set([...wished, ...present])]);
@@ -106,6 +109,7 @@ async function syncDisks(context: VmContext, instance: VirtualMachineInstance, g
       throw error;
     }
   }
+  return shortenDisks(context, instance, guest, ready);
 }
 
 type Present = { ready: readonly ReadyDisk[]; present: readonly string[]; slots: Slots };

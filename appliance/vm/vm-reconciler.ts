@@ -8,6 +8,7 @@ import { editObject } from '../store/edit.ts';
 import type { ResourceStore } from '../store/store.ts';
 import { epochAnnotation } from './guest-shape.ts';
 import { planVm, wishedSpec, type VmStep } from './plan-vm.ts';
+import { openGate, type StartGate } from './start-order.ts';
 import { typesOf } from './types-of-vm.ts';
 
 /** Upstream's name for the same finalizer. */
@@ -19,7 +20,12 @@ type Key = { name: string; namespace: string };
 export type Retire = (vmId: string) => Promise<void>;
 
 /** Reconciles `namespace/name`. Returns when to look again, in ms, where no event will tell. */
-export async function reconcileVm(store: ResourceStore, retire: Retire, key: Key): Promise<{ requeueAfter?: number }> {
+export async function reconcileVm(
+  store: ResourceStore,
+  retire: Retire,
+  key: Key,
+  gate: StartGate = openGate,
+): Promise<{ requeueAfter?: number }> {
   const vm = await adorned(store, key);
   if (!vm) return {};
   const instance = await store.get(virtualMachineInstance, key.name, key.namespace);
@@ -29,6 +35,7 @@ export async function reconcileVm(store: ResourceStore, retire: Retire, key: Key
     vm,
     instance,
     types: await typesOf(store, vm),
+    hold: gate(vm),
     dataVolumes: new Map(volumes.flatMap((volume) => (volume ? [[volume.metadata.name, volume]] : []))),
     now: new Date(),
   });

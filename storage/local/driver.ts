@@ -21,6 +21,7 @@ import { assertChainHasRoom, deleteSnapshot, freezeHead, restore, snapshotOf, sn
 import { blockdevGraph } from './graph.ts';
 import { deleteImage, getImage, importImage } from './images.ts';
 import { dropPending, LocalPool } from './pool.ts';
+import { shorten, shortened } from './shorten.ts';
 import { chainOf, isShared, type Layer, type VolumeRecord } from './record.ts';
 
 export type LocalPoolOptions = {
@@ -150,6 +151,9 @@ export function createLocalDriver(options: LocalPoolOptions): VolumeDriver {
     },
     restore: (id, snapshotId) => restore(pool, id, snapshotId),
     deleteSnapshot: (id, snapshotId) => deleteSnapshot(pool, id, snapshotId),
+
+    shorten: async (id, node) => shorten(pool, id, node),
+    shortened: (id, job) => shortened(pool, id, job),
 
     async importImage(imageId, file, progress) {
       const needed = await stat(file).catch(() => undefined); // gone already: taken in by an earlier call

@@ -9,7 +9,7 @@ import { ensureInstancetypes } from '../../appliance/defaults.ts';
 import { CroftError } from '../../appliance/errors.ts';
 import { silentLogger } from '../../appliance/host/logger.ts';
 import { type History, type Range, type SeriesName, seriesNames, tiers } from '../../appliance/metrics/series.ts';
-import type { BoxPort, VmKey } from '../../appliance/ports.ts';
+import type { BoxPort, VmKey, VmUsage } from '../../appliance/ports.ts';
 import { node, token } from '../../appliance/resources/croft-kinds.ts';
 import { openBoxStore } from '../../appliance/store/box/box-store.ts';
 import { editStatus } from '../../appliance/store/edit.ts';
@@ -33,7 +33,7 @@ export type Call = {
 };
 
 /** What the pretended box was asked. */
-export type PortCalls = { acted: { vm: VmKey; action: string }[]; consoles: Duplex[]; running: boolean };
+export type PortCalls = { acted: { vm: VmKey; action: string }[]; consoles: Duplex[]; running: boolean; stats: VmUsage[] };
 
 export type Harness = Awaited<ReturnType<typeof startApi>>;
 
@@ -42,7 +42,7 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
   mkdirSync(join(directory, 'run'), { mode: 0o700 });
   const store = openSqliteStore({ path: join(directory, 'store.db') });
   const box = openBoxStore(join(directory, 'box.db'));
-  const calls: PortCalls = { acted: [], consoles: [], running: true };
+  const calls: PortCalls = { acted: [], consoles: [], running: true, stats: [] };
   mkdirSync(join(directory, 'image-work'));
   const uploads = createUploads({ directory: join(directory, 'image-work'), maxSize: 2 ** 40, reserve: 0 });
   const exports = await startExports({
@@ -174,9 +174,19 @@ function pretendedBox(calls: PortCalls): BoxPort {
       return Buffer.from('89504e470d0a1a0a', 'hex');
     },
     explain: async () => ({ state: 'stopped', sentence: 'It was never started.', next: ['Start it.'], evidence: [] }),
-    stats: async () => [],
+    stats: async () => calls.stats,
+    guestLists: async () => ({
+      users: [{ name: 'root', loginTime: 1_700_000_000 }],
+      filesystems: [{ name: 'vda1', mountpoint: '/', type: 'ext4', usedBytes: 10, totalBytes: 100 }],
+    }),
     history: async (_subject, range) => pretendedHistory(range),
     onSample: () => () => undefined,
+    cluster: {
+      status: async () => ({ state: 'none', words: 'This box works alone: its resources are in its own database.' }),
+      init: async () => {
+        throw new CroftError('invalid-state', 'The pretended box stays alone.');
+      },
+    },
     capacity: async () => ({ memoryFree: 2 ** 31, memoryTotal: 2 ** 32, cpus: 2 }),
   };
 }

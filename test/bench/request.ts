@@ -2,9 +2,15 @@
 import { request as httpRequest } from 'node:http';
 
 /** @returns the answer's body. @throws Error with status and body unless it is 2xx */
-export function request<T>(socketPath: string, method: string, path: string, body?: unknown): Promise<T> {
+export function request<T>(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  more: Record<string, string> = {},
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const headers = { ...more, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
     const sent = httpRequest({ socketPath, method, path, headers, timeout: 30_000 }, (response) => {
       let text = '';
       response.setEncoding('utf8');

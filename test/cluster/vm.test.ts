@@ -224,6 +224,26 @@ test('who may not, may not: RBAC decides, and the front listener believes only t
   expect((await vm('web'))?.status?.printableStatus).toBe('Running');
 });
 
+test('the API server silent: what was known is read and marked, a change fails clearly, the guest runs on', async () => {
+  const pid = await pidOf('web');
+  process.kill(cluster.k3s.pid as number, 'SIGSTOP');
+  try {
+    await eventually(async () => {
+      const { stdout, stderr } = await box.croft(['vm', 'list']);
+      expect(stdout).toMatch(/web\s+running/);
+      return stderr.includes('Kubernetes does not answer; this is what was known at');
+    }, slow);
+    const { stderr } = await box.croft(['vm', 'stop', 'web', '--no-wait'], { okCodes: [1] });
+    expect(stderr).toMatch(/The Kubernetes API at .* does not answer/);
+    expect(await isAlive(pid)).toBe(true);
+  } finally {
+    process.kill(cluster.k3s.pid as number, 'SIGCONT');
+  }
+  await eventually(async () => !(await box.croft(['vm', 'list'])).stderr.includes('does not answer'), slow);
+  await runs('web');
+  expect(await pidOf('web')).toBe(pid);
+});
+
 test('the API server killed under it: the guest runs on, and so does croftd', async () => {
   const pid = await pidOf('web');
   process.kill(cluster.k3s.pid as number, 'SIGKILL');

@@ -10,6 +10,26 @@ import type { TestBox } from './box.ts';
 const blocks = 256;
 const blockOf = (write: number): number => (write * 37) % blocks;
 
+export type Acknowledged = { write: number /** ms, the guest's clock. */; at: number };
+
+/** The acknowledged writes that a console's log tells of. */
+export const acknowledgedIn = (log: string): Acknowledged[] =>
+  [...log.matchAll(/ACK (\d+) ([\d.]+)\r?\n/g)].map((found) => ({ write: Number(found[1]), at: Number(found[2]) * 1000 }));
+
+/** Prints what the blocks hold, past the guest's cache. */
+export const readBack = (device: string): string =>
+  `echo 3 >/proc/sys/vm/drop_caches; dd if=${device} bs=4096 count=${blocks} 2>/dev/null | tr -s ' ' '\\n'`;
+
+/** Compares what the disk holds (the output of `readBack`) with what it had acknowledged. */
+export function judge(acknowledged: readonly Acknowledged[], output: string): { writes: number; lost: number; stallMs: number } {
+  const found = [...output.matchAll(/^(\d+)\r?$/gm)].map((line) => Number(line[1]));
+  const last = new Map<number, number>();
+  for (const { write } of acknowledged) last.set(blockOf(write), write);
+  const lost = [...last].filter(([block, write]) => (found[block] ?? -1) < write).length;
+  const stalls = acknowledged.slice(1).map(({ at }, index) => at - (acknowledged[index]?.at ?? at));
+  return { writes: acknowledged.length, lost, stallMs: Math.round(Math.max(...stalls)) };
+}
+
 export type GuestLoad = {
   /** Waits until `more` further writes were acknowledged. */
   goesOn(more?: number): Promise<void>;
@@ -17,7 +37,7 @@ export type GuestLoad = {
   end(): Promise<{ writes: number; lost: number; stallMs: number }>;
 };
 
-const script = (device: string): string =>
+export const loadScript = (device: string): string =>
   [
     '#!/bin/sh',
     'i=0',
@@ -35,13 +55,9 @@ const script = (device: string): string =>
 export async function startGuestLoad(box: TestBox, name: string, device: string): Promise<GuestLoad> {
   const { id } = await box.vm(name);
   const log = join(box.directory, 'run', 'vms', id, 'serial.log');
-  const encoded = Buffer.from(script(device)).toString('base64');
+  const encoded = Buffer.from(loadScript(device)).toString('base64');
   await box.guest(name, `rm -f /tmp/load-stop; echo ${encoded} | base64 -d >/tmp/load; (sh /tmp/load &)`);
-  const journal = async (): Promise<{ write: number; at: number }[]> =>
-    [...(await readFile(log, 'latin1')).matchAll(/ACK (\d+) ([\d.]+)\r?\n/g)].map((found) => ({
-      write: Number(found[1]),
-      at: Number(found[2]) * 1000,
-    }));
+  const journal = async () => acknowledgedIn(await readFile(log, 'latin1'));
   const count = async (): Promise<number> => (await journal()).length;
   const goesOn: GuestLoad['goesOn'] = async (more = 20) => {
     const before = await count();
@@ -54,14 +70,8 @@ export async function startGuestLoad(box: TestBox, name: string, device: string)
       await box.guest(name, 'touch /tmp/load-stop; sleep 1');
       await eventually(async () => (await readFile(log, 'latin1')).includes('LOAD-ENDED'), { timeout: 30_000, interval: 200 });
       const acknowledged = await journal();
-      const read = `echo 3 >/proc/sys/vm/drop_caches; dd if=${device} bs=4096 count=${blocks} 2>/dev/null | tr -s ' ' '\\n'`;
-      const { output } = await box.guest(name, read);
-      const found = [...output.matchAll(/^(\d+)$/gm)].map((line) => Number(line[1]));
-      const last = new Map<number, number>();
-      for (const { write } of acknowledged) last.set(blockOf(write), write);
-      const lost = [...last].filter(([block, write]) => (found[block] ?? -1) < write).length;
-      const stalls = acknowledged.slice(1).map(({ at }, index) => at - (acknowledged[index]?.at ?? at));
-      return { writes: acknowledged.length, lost, stallMs: Math.round(Math.max(...stalls)) };
+      const { output } = await box.guest(name, readBack(device));
+      return judge(acknowledged, output);
     },
   };
 }

@@ -8,6 +8,7 @@ import { startInformer } from '../../appliance/reconcile/informer.ts';
 import type { EventRecord, Events } from '../../appliance/reconcile/events.ts';
 import { network } from '../../appliance/resources/croft-kinds.ts';
 import { idLabel } from '../../appliance/resources/identity.ts';
+import { virtualMachineInstanceMigration } from '../../appliance/resources/migration.ts';
 import { volumeMove } from '../../appliance/resources/volume-move.ts';
 import { CroftError } from '../../appliance/errors.ts';
 import { dataVolume, moveAnnotation, persistentVolumeClaim, poolOfClaim } from '../../appliance/resources/data-volume.ts';
@@ -107,6 +108,7 @@ export async function startSimBox(
       virtualMachineRestore: startInformer(store, virtualMachineRestore),
       virtualMachineClone: startInformer(store, virtualMachineClone),
       volumeMove: startInformer(store, volumeMove),
+      virtualMachineInstanceMigration: startInformer(store, virtualMachineInstanceMigration),
     };
     const box = openBoxStore(join(directory, 'box.db'));
     service = await startVms({
@@ -127,6 +129,13 @@ export async function startSimBox(
       ownerOf: () => undefined,
       retire: async () => undefined,
       copyClosed: async () => undefined,
+      migration: {
+        address: '127.0.0.1',
+        certify: () => ({ key: '', cert: '' }),
+        targets: async () => [],
+        isShared: async () => false,
+        isFenced: async () => false,
+      },
     });
     stop = async () => {
       await service.stop();

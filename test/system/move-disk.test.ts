@@ -30,6 +30,16 @@ const volume = async (name: string): Promise<Volume> =>
 const taskState = async (id: string): Promise<{ state: string; progress: number; error?: { detail: string } }> =>
   JSON.parse((await box.croft(['task', 'show', id, '-o', 'json'])).stdout) as never;
 
+const untilMoving = (id: string) =>
+  eventually(
+    async () => {
+      const { state, progress, error } = await taskState(id);
+      if (state !== 'running') throw new Error(`the task is ${state}: ${error?.detail}`);
+      return progress > 0;
+    },
+    { timeout: 60_000, interval: 300 },
+  );
+
 const pools: Record<string, string> = {};
 /** The pools whose directory holds the volume. */
 const holders = async (id: string): Promise<string[]> => {
@@ -89,7 +99,7 @@ describe('a disk under verify load', () => {
 
     const slow = ['volume', 'move', data, '--pool', 'local', '--bandwidth', '2Mi'];
     const cancelled = (await box.croft([...slow, '--no-wait'])).stdout.trim();
-    await eventually(async () => (await taskState(cancelled)).progress > 0, { timeout: 30_000, interval: 300 });
+    await untilMoving(cancelled);
     expect(await holders(id)).toEqual(expect.arrayContaining(['fast', 'local']));
     expect((await box.croft([...slow, '--no-wait'], { okCodes: [5] })).stderr).toContain('being moved already');
     await box.croft(['task', 'cancel', cancelled]);
@@ -98,8 +108,8 @@ describe('a disk under verify load', () => {
     expect(await holders(id)).toEqual(['fast']);
     await load.goesOn();
 
-    const cut = (await box.croft(['volume', 'move', data, '--pool', 'local', '--bandwidth', '4Mi', '--no-wait'])).stdout.trim();
-    await eventually(async () => (await taskState(cut)).progress > 0, { timeout: 30_000, interval: 300 });
+    const cut = (await box.croft(['volume', 'move', data, '--pool', 'local', '--bandwidth', '2Mi', '--no-wait'])).stdout.trim();
+    await untilMoving(cut);
     await box.kill();
     await load.goesOn();
     await box.start();

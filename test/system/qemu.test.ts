@@ -186,6 +186,35 @@ describe('real QEMU', () => {
     expect(await readFile(`/proc/${guest.pid}/environ`, 'utf8')).toContain('TZ=Asia/Tokyo');
   });
 
+  test('figures are read from it, and its control group bounds it: killed for want of memory is told apart', async () => {
+    world = await makeWorld();
+    const guest = await world.hypervisor().launch(await specOf());
+    await world.untilReady(guest);
+    const stats = await guest.stats();
+    expect(stats.vcpuSeconds).toHaveLength(2);
+    expect(stats.cpuSeconds).toBeGreaterThan(0);
+    expect(stats.residentBytes).toBeGreaterThan(8 * 2 ** 20);
+    expect(stats.disks.root?.readBytes).toBeGreaterThan(0);
+    const group = ['/sys/fs/cgroup/memory', '/sys/fs/cgroup'].map((root) => join(root, 'croft.slice', `vm-${guest.id}`));
+    const found = (await Promise.all(group.map(async (path) => ((await stat(path).catch(() => undefined)) ? path : '')))).find(
+      Boolean,
+    );
+    if (found === undefined || uid === undefined) return console.log('no control groups here: limits are not tested');
+    expect((await readFile(join(found, 'cgroup.procs'), 'utf8')).split('\n')).toContain(String(guest.pid));
+    const [usage, limit] = found.includes('/memory/')
+      ? ['memory.usage_in_bytes', 'memory.limit_in_bytes']
+      : ['memory.current', 'memory.max'];
+    await writeFile(join(found, limit), String(Number(await readFile(join(found, usage), 'utf8')) + 8 * 2 ** 20));
+    const exits: unknown[] = [];
+    guest.subscribe((event) => void (event.type === 'exit' && exits.push(event.exit)));
+    const greedy = { 'qom-type': 'memory-backend-ram', id: 'greedy', size: 256 * 2 ** 20, prealloc: true };
+    await expect(guest.qmp('object-add', greedy)).rejects.toThrow();
+    await eventually(() => exits.length > 0, { timeout: 10_000 });
+    expect(exits).toEqual(['oom-killed']);
+    await world.hypervisor().forget(guest.id);
+    expect(await stat(found).catch(() => undefined)).toBeUndefined();
+  });
+
   test("says QEMU's own words when it cannot start, and leaves nothing", async () => {
     world = await makeWorld();
     const spec = await specOf();

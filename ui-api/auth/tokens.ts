@@ -3,6 +3,7 @@
  * only the secret's hash is kept.
  */
 import { hash, timingSafeEqual } from 'node:crypto';
+import { isCroftError } from '../../appliance/errors.ts';
 import { secret, systemNamespace, type Secret } from '../../appliance/resources/core-kinds.ts';
 import { token, user, type Token, type User } from '../../appliance/resources/croft-kinds.ts';
 import { editStatus } from '../../appliance/store/edit.ts';
@@ -94,8 +95,13 @@ export function createTokenVerifier(store: ResourceStore): TokenVerifier {
 /** Notes that it was used. @returns true when that needed no write, so that `token` is still the stored object. */
 async function noteUse(store: ResourceStore, { metadata, status }: Token, now: number): Promise<boolean> {
   if (status?.lastUsed !== undefined && now - Date.parse(status.lastUsed) < useInterval) return true;
-  await editStatus(store, token, { name: metadata.name }, (draft) => {
-    draft.status = { ...draft.status, lastUsed: new Date(now).toISOString() };
-  });
+  try {
+    await editStatus(store, token, { name: metadata.name }, (draft) => {
+      draft.status = { ...draft.status, lastUsed: new Date(now).toISOString() };
+    });
+  } catch (error) {
+    // A store that can't be written to is no reason to turn its reader away.
+    if (!isCroftError(error, 'unavailable')) throw error;
+  }
   return false;
 }

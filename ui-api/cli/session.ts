@@ -44,6 +44,15 @@ export type Session = {
 /** The state of one run of the CLI; `last` is kept so that a failure can be explained with the API's help. */
 export type Shell = { io: Io; last?: Session; exitCode: number };
 
+/** Said once, however many reads a verb makes. */
+function onceStale(say: (text: string) => void): (since: string) => void {
+  let said = false;
+  return (since) => {
+    if (!said) say(`croft: Kubernetes does not answer; this is what was known at ${since}.`);
+    said = true;
+  };
+}
+
 export function openSession(shell: Shell, options: CommonOptions): Session {
   const { io } = shell;
   const connection = resolveConnection(options, io.env);
@@ -54,7 +63,7 @@ export function openSession(shell: Shell, options: CommonOptions): Session {
   const say = (text: string) => void io.stderr.write(`${text}\n`);
   const session: Session = {
     io,
-    client: createNodeClient(connection),
+    client: createNodeClient(connection, onceStale(say)),
     connection,
     options,
     progress: progressOn(io.stderr),

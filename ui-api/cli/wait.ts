@@ -31,6 +31,8 @@ export type Wait<T> = {
   hopeless?(object: T | undefined): string | undefined;
   /** The command that waits again. */
   resume: string;
+  /** ms for which the API may be away; default 20 s. */
+  patience?: number;
 };
 
 /** Waits and returns the object. @throws CliError 1 when hopeless, 6 on timeout, 130 on Ctrl-C; ApiProblem, Unreachable */
@@ -58,7 +60,7 @@ export async function waitUntil<T>(session: Session, wait: Wait<T>): Promise<T |
         doubts = reason === undefined ? 0 : doubts + 1;
         if (reason !== undefined && doubts > 1) throw new CliError(exitCodes.failed, `${wait.what}: ${reason}`);
       } catch (error) {
-        if (!(error instanceof Unreachable) || Date.now() - lastAnswer > patience) throw error;
+        if (!(error instanceof Unreachable) || Date.now() - lastAnswer > (wait.patience ?? patience)) throw error;
         state = 'the API does not answer; trying again';
       }
       if (Date.now() >= deadline) {

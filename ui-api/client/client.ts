@@ -70,6 +70,8 @@ export type ClientOptions = {
   token?: string;
   /** Sent with every request. */
   headers?: Record<string, string>;
+  /** Told when an answer is what was known at that time (RFC 3339), because the box's store doesn't answer. */
+  onStale?: (since: string) => void;
 };
 
 /** Bodies as bytes, streamed uploads among them. */
@@ -104,7 +106,8 @@ export function createClient(options: ClientOptions = {}): Client {
     });
     const body = await readBody(answer);
     if (answer.status >= 400) throw new ApiProblem(answer.status, problemOf(body), method, target);
-    const { etag, location } = answer.headers;
+    const { etag, location, 'x-croft-stale-since': stale } = answer.headers;
+    if (stale) options.onStale?.(stale);
     return { status: answer.status, body: body as T, etag, location, headers: answer.headers };
   }
 

@@ -1,5 +1,6 @@
 /** The objects of `/v1`, as types only: the server's schemas are their one source and are not loaded here. */
 import type { Static } from 'typebox';
+import type * as cluster from '../schemas/cluster.ts';
 import type * as disks from '../schemas/disks.ts';
 import type * as history from '../schemas/history.ts';
 import type * as objects from '../schemas/objects.ts';
@@ -30,11 +31,14 @@ export type TokenCreate = Static<typeof objects.TokenCreate>;
 export type TokenWithSecret = Static<typeof objects.TokenWithSecret>;
 export type Node = Static<typeof objects.Node>;
 export type NodeBackup = Static<typeof objects.BackupOut>;
+export type Cluster = Static<typeof cluster.Cluster>;
+export type ClusterInit = Static<typeof cluster.ClusterInit>;
 export type Task = Static<typeof objects.Task>;
 export type ApiEvent = Static<typeof objects.EventOut>;
 export type History = Static<typeof history.History>;
 export type Sparklines = Static<typeof history.Sparklines>;
 export type { InstanceType, InstanceTypeCreate, Preference } from '../schemas/instancetypes.ts';
+export type { GuestLists } from '../schemas/guest.ts';
 export type Explanation = Static<typeof vm.ExplanationOut>;
 export type ConsoleTicket = Static<typeof vm.Ticket>;
 

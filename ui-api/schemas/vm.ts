@@ -48,6 +48,7 @@ export const Vm = Type.Object({
   machine: Type.Optional(Type.String({ description: 'versioned machine type, kept since its first start' })),
   firmware: Type.Enum(['bios', 'efi']),
   runStrategy: RunStrategy,
+  startOrder: Type.Optional(Type.Integer({ description: 'after a reboot of the box: lower ones start first' })),
   disks: Type.Array(VmDisk),
   nics: Type.Array(VmNic),
   node: Type.Optional(Type.String()),
@@ -86,6 +87,8 @@ export type NicWish = Static<typeof NicWish>;
 
 const Cpus = Type.Integer({ minimum: 1, maximum: 255 });
 
+const StartOrder = Type.Integer({ minimum: 0, maximum: 1_000_000 });
+
 export const VmCreate = Type.Object(
   {
     name: Name,
@@ -112,6 +115,7 @@ export const VmCreate = Type.Object(
     ),
     runStrategy: Type.Optional(RunStrategy),
     start: Type.Optional(Type.Boolean()),
+    startOrder: Type.Optional(StartOrder),
     sshKeys: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 16_384 }), { maxItems: 64 })),
     userData: Type.Optional(Type.String({ maxLength: 65_536 })),
     hostname: Type.Optional(Name),
@@ -132,6 +136,7 @@ export const VmPatch = Type.Object(
       Type.String({ pattern: '^pc-q35-[0-9]+\\.[0-9]+$', description: 'a versioned machine type, e.g. pc-q35-9.2' }),
     ),
     runStrategy: Type.Optional(RunStrategy),
+    startOrder: Type.Optional(Type.Union([StartOrder, Type.Null()])),
     nics: Type.Optional(Type.Array(Type.Object({ name: Name, network: Name }, strict), { maxItems: 8 })),
     labels: Type.Optional(
       Type.Record(Type.String({ maxLength: 316 }), Type.Union([Type.String({ maxLength: 63 }), Type.Null()])),

@@ -32,6 +32,7 @@ import { sendProblem, useProblems } from './plugins/problems.ts';
 import { compilersFactory, useValidation } from './plugins/validation.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
+import { clusterRoutes } from './routes/cluster.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { eventRoutes } from './routes/events.ts';
 import { historyRoutes } from './routes/history.ts';
@@ -52,6 +53,7 @@ import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
 import { vmExportRoutes } from './routes/vm-export.ts';
 import { vmImportRoutes } from './routes/vm-import.ts';
+import { vmMigrateRoutes } from './routes/vm-migrate.ts';
 import { volumeMoveRoutes } from './routes/volume-moves.ts';
 import { vmDeviceRoutes } from './routes/vm-devices.ts';
 import { vmRoutes } from './routes/vms.ts';
@@ -73,6 +75,7 @@ export function createApp(options: AppOptions): Server {
   const context: AppContext = {
     signInsPerMinute: 10,
     startNotifications: true,
+    staleSince: () => undefined,
     consoleDist: '',
     ...options,
     localSockets,
@@ -143,6 +146,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   vmExportRoutes(scope, context);
   snapshotRoutes(scope, context);
   volumeMoveRoutes(scope, context);
+  vmMigrateRoutes(scope, context);
   consoleRoutes(scope, context);
   imageRoutes(scope);
   imageUploadRoutes(scope, context);
@@ -155,6 +159,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   tokenRoutes(scope);
   nodeRoutes(scope, context);
   historyRoutes(scope, context);
+  clusterRoutes(scope, context);
   taskRoutes(scope, context);
   eventRoutes(scope, context);
   auditRoutes(scope, context);

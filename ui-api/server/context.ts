@@ -30,6 +30,8 @@ export type AppOptions = {
   version: string;
   /** Sign-in attempts accepted per minute and client address. Default 10. */
   signInsPerMinute?: number;
+  /** Since when reads are served from memory, because the store doesn't answer. Default: never. */
+  staleSince?: () => Date | undefined;
   /** Off where only the routes are wanted (the OpenAPI writer). Default on. */
   startNotifications?: boolean;
   /** Directory of the console's builds; empty: no console, only the plain pages. Default empty. */

@@ -17,16 +17,20 @@ export type ListenOptions = {
   tls?: { key: string; cert: string };
   /** In a directory that only root may enter. */
   unixSocket?: string;
+  /** ms, in place of the usual patience with slow clients. */
+  timeouts?: Partial<typeof patience>;
 };
 
 export type Listening = { address?: { host: string; port: number }; url?: string };
 
 /** A client gets this long for its request; slow ones don't hold sockets for ever. Answers (events, waits) may last. */
-const limits: ServerOptions = { headersTimeout: 20_000, requestTimeout: 120_000, keepAliveTimeout: 72_000 };
+const patience = { headersTimeout: 20_000, requestTimeout: 120_000, keepAliveTimeout: 72_000 };
+/** How often it is looked who takes too long; Node's own 30 s would let them stay that much longer. */
+const lookEvery = 5_000;
 const maxConnections = 2_000;
 
 /** @throws CroftError `invalid-input` for plain HTTP beyond loopback, `in-use` when the address is taken */
-export async function listen(app: Server, { tcp, tls, unixSocket }: ListenOptions): Promise<Listening> {
+export async function listen(app: Server, { tcp, tls, unixSocket, timeouts = {} }: ListenOptions): Promise<Listening> {
   if (tcp && !tls && !isLoopback(tcp.host)) {
     throw new CroftError('invalid-input', `CROFT_LISTEN: ${tcp.host} is not loopback, so it needs TLS.`);
   }
@@ -34,6 +38,9 @@ export async function listen(app: Server, { tcp, tls, unixSocket }: ListenOption
   const { closers, context } = app.croft;
   const { localSockets } = context;
   const handle: RequestListener = (request, response) => app.routing(request, response);
+  const given = { ...patience, ...timeouts };
+  const connectionsCheckingInterval = Math.min(lookEvery, given.headersTimeout);
+  const limits: ServerOptions = { ...given, connectionsCheckingInterval };
   const servers: HttpServer[] = [];
   closers.push(async () => {
     await Promise.all(servers.map(stop));
@@ -63,9 +70,10 @@ export async function listen(app: Server, { tcp, tls, unixSocket }: ListenOption
 function serve(app: Server, server: HttpServer): HttpServer {
   server.maxConnections = maxConnections;
   server.on('upgrade', (request, socket, head) => app.server.emit('upgrade', request, socket, head));
-  server.on('clientError', (_error: Error, socket: Socket) => {
-    // Not HTTP: there is no request that a problem could be about.
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    // Not HTTP, or not in time: there is no request that a problem could be about.
+    const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
+    if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\n\r\n`);
     else socket.destroy();
   });
   return server;

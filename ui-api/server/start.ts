@@ -19,6 +19,8 @@ export type ApiOptions = {
   exports: VmExports;
   logger: Logger;
   version: string;
+  /** See AppOptions. */
+  staleSince?: () => Date | undefined;
 };
 
 export type Api = {
@@ -29,9 +31,20 @@ export type Api = {
 };
 
 /** Serves on the configured address and on local root's socket. @throws CroftError `in-use` when the address is taken */
-export async function startApi({ config, store, box, port, uploads, exports, logger, version }: ApiOptions): Promise<Api> {
+export async function startApi({
+  config,
+  store,
+  box,
+  port,
+  uploads,
+  exports,
+  logger,
+  version,
+  staleSince,
+}: ApiOptions): Promise<Api> {
   const paths = pathsOf(config);
   const { host, port: tcpPort, loopback } = parseListen(config.listen);
+  const stale = staleSince ? { staleSince } : {};
   const app = createApp({
     store,
     box,
@@ -44,6 +57,7 @@ export async function startApi({ config, store, box, port, uploads, exports, log
     logger,
     version,
     consoleDist,
+    ...stale,
   });
   // Loaded only where it is needed: making certificates costs memory that a loopback box can keep.
   const tls = loopback ? undefined : await (await import('./certificate.ts')).ensureCertificate(join(paths.keys), [host]);

@@ -57,7 +57,7 @@ export async function startOwnK3s(data: string, logger: Logger): Promise<void> {
 
 /** k3s' token by which others join, on a server. @throws CroftError `unavailable` */
 export async function nodeToken(data: string): Promise<string> {
-  for (const directory of [join(data, 'k3s'), '/var/lib/rancher/k3s']) {
+  for (const directory of [join(data, 'k3s'), join(data, 'k3s', 'data'), '/var/lib/rancher/k3s']) {
     const text = await readFile(join(directory, 'server', 'node-token'), 'utf8').catch(() => undefined); // The other place, then.
     if (text !== undefined) return text.trim();
   }

@@ -14,8 +14,8 @@ export async function knock(token: JoinToken, request: Omit<JoinRequest, 'time'>
   for (const box of token.boxes) {
     let reply: JoinReply;
     try {
-      const body = JSON.stringify({ id: token.id, secret: token.secret, request: { ...request, time: Date.now() } });
-      reply = await post(box, body);
+      const { id, secret } = token;
+      reply = await post(box, () => JSON.stringify({ id, secret, request: { ...request, time: Date.now() } }));
     } catch (error) {
       // A box that isn't who it should be is no reason to try harder elsewhere with the same secret.
       if (isCroftError(error, 'forbidden')) throw error;
@@ -32,8 +32,8 @@ export async function knock(token: JoinToken, request: Omit<JoinRequest, 'time'>
   throw new CroftError('unavailable', `No box of the cluster answers (${silent.join('; ')}).`);
 }
 
-/** The secret is sent only once the certificate has been compared. */
-function post({ address, port, fingerprint }: JoinToken['boxes'][number], body: string): Promise<JoinReply> {
+/** The secret is sent only once the certificate has been compared; the time is that of sending. */
+function post({ address, port, fingerprint }: JoinToken['boxes'][number], body: () => string): Promise<JoinReply> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: address, port, rejectUnauthorized: false, minVersion: 'TLSv1.3' });
     socket.setTimeout(timeout, () => socket.destroy(new Error('no answer in time')));
@@ -61,7 +61,7 @@ function post({ address, port, fingerprint }: JoinToken['boxes'][number], body: 
         });
       });
       sent.once('error', reject);
-      sent.end(body);
+      sent.end(body());
     });
   });
 }

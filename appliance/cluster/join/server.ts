@@ -123,11 +123,13 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 async function answer(options: JoinServerOptions, incoming: IncomingMessage): Promise<JoinReply> {
   const { store, version, address, kubeconfig, nodeToken, logger } = options;
   const knock = await bodyOf(incoming);
+  // Before anything else is waited for: the clocks are compared by it.
+  const arrived = Date.now();
   if (!Value.Check(Knock, knock)) throw new CroftError('invalid-input', 'That is no join request.');
   const request: JoinRequest = knock.request;
   const repeated = await useToken(store, knock.id, knock.secret, request.boxId);
   const members = (await store.list(node, { consistent: true })).items;
-  const problems = preflight(request, members, Date.now(), version, repeated);
+  const problems = preflight(request, members, arrived, version, repeated);
   if (problems.length > 0) return { problems };
   const role = roleForJoin(members.filter(({ metadata }) => metadata.name !== request.name));
   logger.info({ box: request.name, address: request.address, role, witness: request.witness }, 'a box joins');

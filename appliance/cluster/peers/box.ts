@@ -14,7 +14,14 @@ import { timings } from './timing.ts';
 
 export type PeerBox = Peers & { facts: NonNullable<NodeFacts['peer']> };
 
-type Parts = { config: Config; box: string; identity: PeerIdentity | undefined; keys: string; store: ResourceStore; logger: Logger };
+type Parts = {
+  config: Config;
+  box: string;
+  identity: PeerIdentity | undefined;
+  keys: string;
+  store: ResourceStore;
+  logger: Logger;
+};
 
 /** From here on the box is heard. An agent opens no door: it has no token to give, and no API server to lead to. */
 export async function joinPeers({ config, box, identity, keys, store, logger }: Parts): Promise<PeerBox> {

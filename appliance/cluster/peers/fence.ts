@@ -15,6 +15,12 @@ export type Suspect = { box: string; addresses: string[]; bootId: string; dead: 
 
 const phaseOf = ({ status }: Fence): 'pending' | 'confirmed' | 'lifting' => status?.phase ?? 'pending';
 
+/** True once no disk takes a write of the box: its fence is confirmed and not being lifted. Read by quorum. */
+export async function isShutOut(store: ResourceStore, box: string): Promise<boolean> {
+  const present = await store.get(fence, box);
+  return present !== undefined && phaseOf(present) === 'confirmed';
+}
+
 /** @returns the step that was taken; `wait` with what it waits for */
 export async function advanceFence(context: FenceContext, suspect: Suspect): Promise<FenceStep> {
   const { store, storage } = context;

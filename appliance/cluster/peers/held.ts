@@ -1,18 +1,25 @@
 /** Which VMs a box holds that another may take over: those whose disks are all on shared pools. */
 import { isCroftError } from '../../errors.ts';
 import { storagePool } from '../../resources/croft-kinds.ts';
-import { persistentVolumeClaim, poolOf } from '../../resources/data-volume.ts';
+import { persistentVolumeClaim, poolOfClaim } from '../../resources/data-volume.ts';
+import { fence } from '../../resources/peer-kinds.ts';
 import { virtualMachineInstance, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
 import type { ResourceStore } from '../../store/store.ts';
 import { pod, shadowLabel } from '../shadow-pod.ts';
 import { wishedDisks } from '../../vm/guest-shape.ts';
 import { isFinished } from '../../vm/instance-phase.ts';
+import { holdersOf } from '../../vm/migration/protocol.ts';
+import { recordOf, stateOf } from '../../vm/migration/record.ts';
 import { setEnded } from '../../vm/instance-status.ts';
 
 /** Read by quorum, with the versions that a later compare-and-swap is made on. */
 export async function heldBy(store: ResourceStore, box: string): Promise<VirtualMachineInstance[]> {
   const { items } = await store.list(virtualMachineInstance, { consistent: true });
-  const mine = items.filter((instance) => instance.status?.nodeName === box && !isFinished(instance));
+  const mine: VirtualMachineInstance[] = [];
+  for (const instance of items) {
+    if (instance.status?.nodeName === box && !isFinished(instance) && !(await isBetween(store, instance, box)))
+      mine.push(instance);
+  }
   if (mine.length === 0) return [];
   const pools = (await store.list(storagePool)).items;
   const shared = new Set(pools.filter(({ spec }) => spec.driver === 'rbd').map(({ metadata }) => metadata.name));
@@ -21,13 +28,23 @@ export async function heldBy(store: ResourceStore, box: string): Promise<Virtual
   return found;
 }
 
+/** Its guest is between two boxes, and the other one lives: that one says what becomes of it (vm/migration/protocol.ts). */
+async function isBetween(store: ResourceStore, instance: VirtualMachineInstance, box: string): Promise<boolean> {
+  const state = stateOf(instance);
+  const holders = holdersOf(box, state && recordOf(state));
+  for (const other of holders.filter((name) => name !== box)) {
+    if ((await store.get(fence, other))?.status?.phase !== 'confirmed') return true;
+  }
+  return false;
+}
+
 /** A VM that keeps anything on its box stays that box's: elsewhere it would be another VM. */
 async function isShared(store: ResourceStore, { metadata, spec }: VirtualMachineInstance, pools: Set<string>): Promise<boolean> {
   const disks = wishedDisks(spec);
   for (const { claim } of disks) {
     if (claim === undefined) continue;
     const found = await store.get(persistentVolumeClaim, claim, metadata.namespace);
-    if (!found || !pools.has(poolOf(found.spec.storageClassName))) return false;
+    if (!found || !pools.has(poolOfClaim(found))) return false;
   }
   return disks.length > 0;
 }

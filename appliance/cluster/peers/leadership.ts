@@ -16,8 +16,13 @@ export type Leadership = Gate & { /** One try to become or to stay the leader. @
 
 const name = 'croft-leader';
 
-/** As the API server wants MicroTime. */
-export const microTime = (date = new Date()): string => date.toISOString().replace(/Z$/, '000Z');
+let stamps = 0;
+
+/** As the API server wants MicroTime; each is another one, for a write that changes nothing is none. */
+export function microTime(date = new Date()): string {
+  stamps = (stamps + 1) % 1000;
+  return date.toISOString().replace(/Z$/, `${String(stamps).padStart(3, '0')}Z`);
+}
 
 export function createLeadership(
   store: ResourceStore,

@@ -68,11 +68,24 @@ export async function startPeers({ store, box, bootId, timing, logger, followWis
     if (what !== '') logger.warn({ about }, what);
   };
 
+  /** Becoming a voter takes a minute; the box is heard meanwhile. */
+  let following: Promise<void> | undefined;
+  const follow = (): void => {
+    following ??= followWish()
+      .then(
+        (became) => (became ? changed.resolve() : undefined),
+        (error: unknown) => tell('vote', `this box did not become a voter yet: ${messageOf(error)}`),
+      )
+      .finally(() => {
+        following = undefined;
+      });
+  };
+
   const turn = async (): Promise<void> => {
     await beat(store, box, bootId);
     const boots = await listen(store, detector);
     await leadership.tick();
-    if (await followWish()) changed.resolve();
+    follow();
     if (!parts) return;
     const { storage, guests } = parts;
     for (let step = 0; step < stepsPerBeat; step++) {
@@ -151,6 +164,7 @@ export async function startPeers({ store, box, bootId, timing, logger, followWis
     stop: async () => {
       closing.abort();
       await running;
+      await following;
     },
   };
 }

@@ -77,9 +77,11 @@ export function planSource({ record, qemu, overdue }: SourceObservation): Source
     case 'preparing':
       if (!qemu) return takeBack('The VM ended.');
       if (record.abort) return takeBack('It was cancelled.');
+      if (record.targetFailed) return takeBack('The target could not take the guest.');
       return overdue ? takeBack('The target did not get ready in time.') : wait;
     case 'ready':
       if (!qemu) return takeBack('The VM ended.');
+      if (migration === 'none' && record.targetFailed) return takeBack('The target could not take the guest.');
       if (migration === 'none') return record.abort ? takeBack('It was cancelled.') : { do: 'start' };
       if (under && record.abort) return { do: 'cancel' };
       if (paused) return { do: 'switch' };

@@ -7,6 +7,7 @@ import { volumeMove, type VolumeMove } from '../../resources/volume-move.ts';
 import { editObject } from '../../store/edit.ts';
 import type { VmContext } from '../context.ts';
 import type { Guest } from '../hypervisor.ts';
+import { stopShortening } from '../shorten.ts';
 import { isPassing, namespaceOf, placeOf, sentenceOf } from '../snapshots/volumes.ts';
 import type { Copies } from './copies.ts';
 import { cancelJob, closeNodes, completeJob, dismissJob, finalizeJob, indexOf, startMirror, targetPrefix } from './mirror.ts';
@@ -193,6 +194,7 @@ async function freshTarget(context: VmContext, move: VolumeMove) {
 async function mirror(context: VmContext, move: VolumeMove, guest: Guest | undefined): Promise<void> {
   const { vmId = '', disk = '', volumeId = '', liveEpoch } = move.status?.croft ?? {};
   await context.locks.with([vmId], async () => {
+    if (guest) await stopShortening(guest);
     const source = (await guest?.topNodes())?.get(disk);
     const index = source === undefined ? undefined : indexOf(source);
     if (!guest || source === undefined || index === undefined) return;

@@ -39,6 +39,7 @@ export function startMoves(context: VmContext, informers: MoveInformers, options
   const controller = startController({
     name: 'volume-move',
     logger,
+    gate: context.peers?.gate,
     watches: [
       watching(moves),
       // Also the move a claim is marked with, which may be there no more.

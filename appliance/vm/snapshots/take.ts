@@ -6,6 +6,7 @@
 import { isTransactional, type QmpStep, type Step, type VolumeDriver } from '../../../storage/driver.ts';
 import { CroftError, messageOf } from '../../errors.ts';
 import type { Logger } from '../../host/logger.ts';
+import { stopShortening } from '../shorten.ts';
 import type { Guest } from '../hypervisor.ts';
 
 export type DiskToFreeze = { name: string; volumeId: string; driver: VolumeDriver };
@@ -52,6 +53,7 @@ export async function takeLive(
 ): Promise<Taken> {
   const state = await guest.state();
   if (state === 'unresponsive') throw new CroftError('unavailable', 'QEMU does not answer, so its disks cannot be frozen.');
+  await stopShortening(guest);
   const nodes = await guest.topNodes();
   const plans = await Promise.all(
     disks.map(async ({ name, volumeId, driver }) => {

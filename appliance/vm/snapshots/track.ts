@@ -19,6 +19,8 @@ import {
   type VirtualMachineRestore,
   type VirtualMachineSnapshot,
 } from '../../resources/snapshot.ts';
+import { virtualMachineInstanceMigration, type VirtualMachineInstanceMigration } from '../../resources/migration.ts';
+import { humanBytes } from '../../resources/quantity.ts';
 import { volumeMove, type VolumeMove } from '../../resources/volume-move.ts';
 import type { ResourceStore } from '../../store/store.ts';
 
@@ -76,6 +78,20 @@ export function moveState({ spec, status }: VolumeMove): WorkState {
   };
 }
 
+export function migrationState({ status }: VirtualMachineInstanceMigration): WorkState {
+  const { progress = 0, endedAt, error, dirtyRate, etaSeconds } = status?.croft ?? {};
+  const waiting = status?.conditions?.find(({ type }) => type === 'Progressing')?.message;
+  const rate = dirtyRate === undefined ? '' : `, the guest writes ${humanBytes(dirtyRate)}/s`;
+  const eta = etaSeconds === undefined ? '' : `, ${etaSeconds} s left`;
+  const words = status?.phase === 'Running' ? `sending memory${rate}${eta}` : (waiting ?? 'preparing the target');
+  return {
+    progress,
+    step: words,
+    ...(endedAt === undefined ? {} : { ended: true }),
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
 type Trackable = {
   kind: Kind;
   verb: string;
@@ -88,6 +104,7 @@ const trackables: readonly Trackable[] = [
   { kind: virtualMachineRestore, verb: 'vm.restore', state: restoreState },
   { kind: virtualMachineClone, verb: 'vm.clone', state: cloneState },
   { kind: volumeMove, verb: 'volume.move', state: moveState, cancellable: true },
+  { kind: virtualMachineInstanceMigration, verb: 'vm.migrate', state: migrationState, cancellable: true },
 ];
 
 /** Labels and annotations of an object whose work is to be told of by a task. */

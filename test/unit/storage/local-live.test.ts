@@ -3,6 +3,8 @@ import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newId } from '../../../appliance/resources/identity.ts';
+import { longChain } from '../../../storage/local/shorten.ts';
+import { eventually } from '../../helpers/eventually.ts';
 import { maxChain } from '../../../storage/local/generations.ts';
 import { rejectsWith, runHostSteps } from '../../contract/volume-driver.ts';
 import { startBlockQemu, type BlockQemu } from '../../helpers/block-qemu.ts';
@@ -51,6 +53,88 @@ describe('local volumes of a running guest', () => {
     await driver.open();
     return driver;
   };
+
+  /** Runs a job of `shorten` to its end. */
+  const shortenOnce = async (qemu: BlockQemu, top: string): Promise<string | undefined> => {
+    const plan = await driver.shorten?.(id, top);
+    if (!plan) return undefined;
+    await plan.before.run();
+    await qemu.runSteps([plan.stream]);
+    await eventually(async () => {
+      const [job] = (await qemu.execute('query-jobs')) as { status: string; error?: string }[];
+      expect(job?.error).toBeUndefined();
+      return job?.status === 'concluded';
+    });
+    await driver.shortened?.(id, plan.job);
+    await qemu.execute('job-dismiss', { id: plan.job });
+    return plan.job;
+  };
+
+  it('folds the layer of a deleted snapshot into the one above while the guest runs', async () => {
+    const { qemu, top } = await plug();
+    let node = top;
+    for (const [index, name] of ['a', 'b', 'c'].entries()) {
+      await qemu.io(`write -P ${index + 1} ${index}M 1M`);
+      const steps = await driver.snapshot(id, name, node);
+      node = overlayOf(steps);
+      await qemu.runSteps(steps);
+    }
+    expect(await driver.shorten?.(id, node)).toBeUndefined();
+    await driver.deleteSnapshot(id, 'b');
+    // Into a frozen layer: the head isn't touched.
+    expect(await shortenOnce(qemu, node)).toBe(`shorten.${id}.3.0`);
+    expect(await driver.shorten?.(id, node)).toBeUndefined();
+    await driver.deleteSnapshot(id, 'c');
+    expect(await shortenOnce(qemu, node)).toBe(`shorten.${id}.4.0`);
+    await driver.deleteSnapshot(id, 'a');
+    expect(await shortenOnce(qemu, node)).toBe(`shorten.${id}.4.none`);
+    expect((await readdir(join(pool.root, 'volumes', id))).filter((name) => name.startsWith('gen-'))).toEqual(['gen-4.qcow2']);
+    for (const index of [0, 1, 2]) await qemu.io(`read -P ${index + 1} ${index}M 1M`);
+    await unplug();
+    await restart();
+    const again = await plug();
+    for (const index of [0, 1, 2]) await again.qemu.io(`read -P ${index + 1} ${index}M 1M`);
+  });
+
+  it('loses nothing when QEMU dies in the middle, and begins anew', async () => {
+    const { qemu, top } = await plug();
+    await qemu.io('write -P 7 0 8M');
+    const steps = await driver.snapshot(id, 'a', top);
+    await qemu.runSteps(steps);
+    await driver.deleteSnapshot(id, 'a');
+    const plan = await driver.shorten?.(id, overlayOf(steps));
+    if (!plan) throw new Error('nothing to shorten');
+    await plan.before.run();
+    await qemu.execute('block-stream', { ...plan.stream.qmp.arguments, speed: 65536 });
+    await unplug();
+    await restart();
+    const again = await plug();
+    await again.qemu.io('read -P 7 0 8M');
+    expect(await shortenOnce(again.qemu, again.top)).toBe(plan.job);
+    await again.qemu.io('read -P 7 0 8M');
+  });
+
+  it('gives a head on a long chain of snapshots a chain of its own, and records nothing that is not so', async () => {
+    const { qemu, top } = await plug();
+    let node = top;
+    for (let index = 0; index < longChain - 1; index++) {
+      await qemu.io(`write -P ${index + 1} ${index}M 1M`);
+      const steps = await driver.snapshot(id, `s${index}`, node);
+      node = overlayOf(steps);
+      await qemu.runSteps(steps);
+    }
+    // A job that never ran: the file says otherwise.
+    await expect(driver.shortened?.(id, `shorten.${id}.${longChain}.none`)).rejects.toThrow(/left as it is/);
+    expect(await shortenOnce(qemu, node)).toBe(`shorten.${id}.${longChain}.none`);
+    expect(await driver.shorten?.(id, node)).toBeUndefined();
+    for (let index = 0; index < longChain - 1; index++) await qemu.io(`read -P ${index + 1} ${index}M 1M`);
+    expect((await driver.get(id))?.snapshots).toHaveLength(longChain - 1);
+    await unplug();
+    await driver.restore(id, 's1');
+    const restored = await plug();
+    await restored.qemu.io('read -P 1 0 1M');
+    await restored.qemu.io('read -P 0 2M 1M');
+  });
 
   it('refuses to delete, restore or clone what is open', async () => {
     await runHostSteps(await driver.snapshot(id, 'a', undefined));

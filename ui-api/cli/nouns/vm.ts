@@ -16,7 +16,9 @@ import { addDevices } from './vm-devices.ts';
 import { addClone } from './vm-clone.ts';
 import { addExport } from './vm-export.ts';
 import { addImport } from './vm-import.ts';
+import { addMigrate } from './vm-migrate.ts';
 import { addConsole } from './vm-console.ts';
+import { addGuestInfo } from './vm-guest.ts';
 import { addPortForward, addSsh } from './vm-ssh.ts';
 import { addVmSnapshots } from './snapshot.ts';
 
@@ -39,7 +41,9 @@ export function register(program: Command, shell: Shell): void {
   addClone(vm, shell);
   addImport(vm, shell);
   addExport(vm, shell);
+  addMigrate(vm, shell);
   addExplain(vm, shell);
+  addGuestInfo(vm, shell);
 }
 
 type CreateOptions = {
@@ -55,6 +59,7 @@ type CreateOptions = {
   network?: string[];
   firmware?: 'bios' | 'efi';
   runStrategy?: Vm['runStrategy'];
+  startOrder?: number;
   sshKey?: string[];
   userData?: string;
   hostname?: string;
@@ -77,6 +82,7 @@ function addCreate(vm: Command, shell: Shell): void {
     .option('--firmware <kind>', 'bios or efi')
     .option('--timezone <zone>', 'zone of its clock, e.g. Europe/Berlin')
     .option('--run-strategy <strategy>', 'Always, RerunOnFailure, Once, Manual or Halted')
+    .option('--start-order <number>', 'after a reboot of the box, lower numbers start first', parseInteger)
     .option('--ssh-key <key>', 'public SSH key, or a file of them; may be repeated', collect)
     .option('--user-data <file>', 'cloud-init user data; - reads standard input')
     .option('--hostname <name>', 'host name in the guest (default: the VM’s name)')
@@ -97,7 +103,22 @@ function addCreate(vm: Command, shell: Shell): void {
 }
 
 async function createBody(name: string, options: CreateOptions, io: Io): Promise<VmCreate> {
-  const { image, iso, timezone, size, preference, cpus, memory, disk, network, firmware, runStrategy, hostname, label } = options;
+  const {
+    image,
+    iso,
+    timezone,
+    size,
+    preference,
+    cpus,
+    memory,
+    disk,
+    network,
+    firmware,
+    runStrategy,
+    startOrder,
+    hostname,
+    label,
+  } = options;
   const userData =
     options.userData === undefined
       ? undefined
@@ -118,6 +139,7 @@ async function createBody(name: string, options: CreateOptions, io: Io): Promise
     nics: network?.map((each) => ({ network: each })),
     firmware,
     runStrategy,
+    startOrder,
     hostname,
     userData,
     sshKeys: keys.length > 0 ? keys.flat() : undefined,
@@ -154,7 +176,7 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-type EditOptions = Pick<CreateOptions, 'cpus' | 'memory' | 'size' | 'machine' | 'runStrategy'> & {
+type EditOptions = Pick<CreateOptions, 'cpus' | 'memory' | 'size' | 'machine' | 'runStrategy' | 'startOrder'> & {
   label?: Record<string, string>;
   removeLabel?: string[];
 };
@@ -169,14 +191,23 @@ function addEdit(vm: Command, shell: Shell): void {
     .option('--size <instancetype>', 'instance type, instead of --cpus and --memory')
     .option('--machine <type>', 'versioned machine type, e.g. pc-q35-9.2: new virtual hardware at the next restart')
     .option('--run-strategy <strategy>', 'Always, RerunOnFailure, Once, Manual or Halted')
+    .option('--start-order <number>', 'after a reboot of the box, lower numbers start first', parseInteger)
     .option('--label <key=value>', 'set a label; may be repeated', collectLabel)
     .option('--remove-label <key>', 'remove a label; may be repeated', collect);
   dryRunOption(outputOption(edit));
   onAction<EditOptions>(edit, shell, async ({ args: [name = ''], options, session }) => {
     const removed = Object.fromEntries((options.removeLabel ?? []).map((key) => [key, null]));
     const labels = { ...options.label, ...removed };
-    const { cpus, memory, size, machine, runStrategy } = options;
-    const patch: VmPatch = { cpus, memory, size, machine, runStrategy, ...(Object.keys(labels).length > 0 ? { labels } : {}) };
+    const { cpus, memory, size, machine, runStrategy, startOrder } = options;
+    const patch: VmPatch = {
+      cpus,
+      memory,
+      size,
+      machine,
+      runStrategy,
+      startOrder,
+      ...(Object.keys(labels).length > 0 ? { labels } : {}),
+    };
     if (Object.values(patch).every((value) => value === undefined)) {
       throw usageError('Nothing to change was named.', 'See: croft vm edit --help');
     }

@@ -162,6 +162,17 @@ export const preferenceColumns: Column<api.Preference>[] = [
   of('project', (preference) => preference.project),
 ];
 
+export const clusterColumns: Column<api.Cluster>[] = [
+  of('state', (cluster) => cluster.state),
+  of('kubernetes', (cluster) => (cluster.version && cluster.standIn ? `${cluster.version} (lab stand-in)` : cluster.version)),
+  of('address', (cluster) => cluster.address),
+  of('pods', (cluster) => cluster.pods),
+  of('services', (cluster) => cluster.services),
+  wide(of('kubeconfig', (cluster) => cluster.kubeconfig)),
+  wide(of('certificates-end', (cluster) => cluster.certificatesEnd)),
+  wide(of('since', (cluster) => cluster.since)),
+];
+
 export const nodeColumns: Column<api.Node>[] = [
   of('name', (node) => node.name),
   of('state', (node) => node.state),

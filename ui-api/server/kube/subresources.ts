@@ -8,6 +8,7 @@ import type { BoxPort, GuestAction } from '../../../appliance/ports.ts';
 import { virtualMachine, virtualMachineInstance, type VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { mustGet } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
+import { mustBeMigratable, requestMigration } from '../routes/vm-migrate.ts';
 import { mustAllow, restart, start, stop } from '../routes/vm-actions.ts';
 import { connectGuest } from '../guest-connection.ts';
 
@@ -60,6 +61,13 @@ const guestAction =
     return accepted;
   };
 
+const migrate: Handler = async ({ store, ...context }, target, body) => {
+  const vm = await vmOf({ store, ...context }, target);
+  await mustBeMigratable(store, vm, undefined);
+  if (!isDry(body)) await requestMigration(store, vm, undefined);
+  return accepted;
+};
+
 const guestOsInfo: Handler = async ({ store }, { name, namespace }) => {
   const instance = await mustGet(store, virtualMachineInstance, name, namespace);
   return {
@@ -67,16 +75,37 @@ const guestOsInfo: Handler = async ({ store }, { name, namespace }) => {
   };
 };
 
+const lists =
+  (which: 'users' | 'filesystems'): Handler =>
+  async ({ port }, target) => {
+    const { users, filesystems } = await port.guestLists(target);
+    const items =
+      which === 'users'
+        ? users.map(({ name, domain, loginTime }) => ({ userName: name, ...(domain ? { domain } : {}), loginTime }))
+        : filesystems.map(({ name, mountpoint, type, usedBytes = 0, totalBytes = 0 }) => ({
+            diskName: name,
+            mountPoint: mountpoint,
+            fileSystemType: type,
+            usedBytes,
+            totalBytes,
+          }));
+    const kind = which === 'users' ? 'VirtualMachineInstanceGuestOSUserList' : 'VirtualMachineInstanceFileSystemList';
+    return { json: { apiVersion: 'kubevirt.io/v1', kind, metadata: {}, items } };
+  };
+
 /** `METHOD kind/verb`. */
 const handlers: Record<string, Handler> = {
   'PUT virtualmachines/start': startVm,
   'PUT virtualmachines/stop': ending('stop'),
   'PUT virtualmachines/restart': ending('restart'),
+  'PUT virtualmachines/migrate': migrate,
   'PUT virtualmachineinstances/pause': guestAction('pause'),
   'PUT virtualmachineinstances/unpause': guestAction('unpause'),
   'PUT virtualmachineinstances/softreboot': guestAction('soft-reboot'),
   'PUT virtualmachineinstances/reset': guestAction('reset'),
   'GET virtualmachineinstances/guestosinfo': guestOsInfo,
+  'GET virtualmachineinstances/userlist': lists('users'),
+  'GET virtualmachineinstances/filesystemlist': lists('filesystems'),
   'GET virtualmachineinstances/vnc/screenshot': async ({ port }, target) => ({ png: await port.screenshot(target) }),
 };
 

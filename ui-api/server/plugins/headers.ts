@@ -37,7 +37,7 @@ const ofPages: Record<string, string> = {
   'x-permitted-cross-domain-policies': 'none',
 };
 
-export function useHeaders(app: Server, { config }: AppContext): void {
+export function useHeaders(app: Server, { config, staleSince }: AppContext): void {
   const { loopback } = parseListen(config.listen);
   // Plain HTTP is for loopback only; a browser told otherwise would lock people out.
   const transport: Record<string, string> = loopback ? {} : { 'strict-transport-security': 'max-age=31536000' };
@@ -45,6 +45,13 @@ export function useHeaders(app: Server, { config }: AppContext): void {
   const pages = { ...ofPages, ...transport };
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(request.url.startsWith('/v1/') ? data : pages).header('x-trace-id', request.id);
+    done();
+  });
+  if (config.store !== 'kubernetes') return;
+  // A read served from memory says so (RFC 7234 §5.5.1): the store does not answer.
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    const since = request.method === 'GET' && reply.statusCode < 400 ? staleSince() : undefined;
+    if (since) reply.header('warning', '110 croft "Response is Stale"').header('x-croft-stale-since', since.toISOString());
     done();
   });
 }

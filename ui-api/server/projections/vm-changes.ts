@@ -4,6 +4,7 @@ import type { CapturedTypes, InstancetypeMatcher } from '../../../appliance/reso
 import { formatBytes } from '../../../appliance/resources/quantity.ts';
 import type { VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { emptyDrives, networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
+import { startOrderAnnotation } from '../../../appliance/vm/start-order.ts';
 import type { DiskWish, MediumBody, VmPatch } from '../../schemas/vm.ts';
 import { patchLabels } from './common.ts';
 import { cpusOf, memoryOf, specOf } from './vm.ts';
@@ -65,6 +66,11 @@ function resize(vm: VirtualMachine, patch: VmPatch, { type, types }: PatchTypes)
 export function patchVm(vm: VirtualMachine, patch: VmPatch, types: PatchTypes = {}): void {
   if (patch.size !== undefined || patch.cpus !== undefined || patch.memory !== undefined) resize(vm, patch, types);
   if (patch.machine !== undefined) vm.spec.template.spec.domain.machine = { type: patch.machine };
+  if (patch.startOrder !== undefined) {
+    const { [startOrderAnnotation]: _before, ...annotations } = vm.metadata.annotations ?? {};
+    vm.metadata.annotations =
+      patch.startOrder === null ? annotations : { ...annotations, [startOrderAnnotation]: String(patch.startOrder) };
+  }
   if (patch.runStrategy !== undefined) {
     delete vm.spec.running;
     vm.spec.runStrategy = patch.runStrategy;

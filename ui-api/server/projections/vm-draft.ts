@@ -6,6 +6,7 @@ import { idLabel, isUuid, newId } from '../../../appliance/resources/identity.ts
 import { formatBytes, parseBytes } from '../../../appliance/resources/quantity.ts';
 import type { Disk, Interface, InstanceSpec, virtualMachine, Volume } from '../../../appliance/resources/virtual-machine.ts';
 import type { Draft } from '../../../appliance/store/store.ts';
+import { startOrderAnnotation } from '../../../appliance/vm/start-order.ts';
 import type { DiskWish, NicWish, VmCreate } from '../../schemas/vm.ts';
 import type { TypeMatchers } from './instancetypes.ts';
 import { quantityOf } from './vm.ts';
@@ -251,6 +252,7 @@ export function draftVm(wish: VmCreate, project: string, types: DraftTypes = {})
       name: checkName(wish.name),
       namespace: project,
       labels: { ...wish.labels, [idLabel]: newId() },
+      ...(wish.startOrder === undefined ? {} : { annotations: { [startOrderAnnotation]: String(wish.startOrder) } }),
     },
     spec: {
       runStrategy: runStrategyFor(wish),

@@ -18,6 +18,7 @@ import type {
 import { busOf } from '../../../appliance/vm/fixed-disks.ts';
 import { emptyDrives, macOf, networkOf, wishedDisks, wishedNics } from '../../../appliance/vm/guest-shape.ts';
 import { instanceSpecOf } from '../../../appliance/vm/instance-spec.ts';
+import { startOrderOf } from '../../../appliance/vm/start-order.ts';
 import { runStrategyOf, stateOf } from '../../../appliance/vm/lifecycle.ts';
 import type { Vm } from '../../schemas/vm.ts';
 import { compact, identityOf } from './common.ts';
@@ -152,6 +153,7 @@ export function projectVm({ vm, instance, claims, types }: VmParts): Vm {
     image: imageOf(vm),
     firmware: spec.domain.firmware?.bootloader?.efi ? ('efi' as const) : ('bios' as const),
     runStrategy: runStrategyOf(vm.spec),
+    startOrder: Number.isFinite(startOrderOf(vm)) ? startOrderOf(vm) : undefined,
     disks: disksOf(vm, spec, claims),
     nics,
     node: instance?.status?.nodeName,

@@ -9,6 +9,7 @@ import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
 import { ChangeQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
+import { GuestLists } from '../../schemas/guest.ts';
 import { ExplanationOut, Vm, VmCreate, VmDeleteQuery, VmGetQuery, VmListQuery, VmPatch } from '../../schemas/vm.ts';
 import type { AppContext, Server } from '../context.ts';
 import { keptPage, keptVm } from '../kept-views.ts';
@@ -17,6 +18,7 @@ import { pageOf } from '../pages.ts';
 import { checkIfMatch, tag } from '../preconditions.ts';
 import { matchersOf } from '../projections/instancetypes.ts';
 import { draftVm, wishedNicsOf } from '../projections/vm-draft.ts';
+import { projectGuestLists } from '../projections/guest.ts';
 import { patchVm } from '../projections/vm-changes.ts';
 import { mustBeFree, uncaptured, viewVm, viewVms } from '../views.ts';
 import { waitForVm } from '../waiting.ts';
@@ -104,6 +106,22 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
     handler: async ({ store, params, query }) => {
       const vm = await mustFind(store, virtualMachine, params.name, query.project);
       return await port.explain({ name: vm.metadata.name, namespace: vm.metadata.namespace ?? defaultProject });
+    },
+  });
+
+  app.get('/v1/vms/:name/guest', {
+    config: viewer,
+    schema: {
+      summary: 'Signed-in users and file systems, as the guest agent says',
+      params: NameParams,
+      querystring: projectQuery,
+      response: { 200: GuestLists },
+    },
+    handler: async ({ store, params, query }) => {
+      const vm = await mustFind(store, virtualMachine, params.name, query.project);
+      return projectGuestLists(
+        await port.guestLists({ name: vm.metadata.name, namespace: vm.metadata.namespace ?? defaultProject }),
+      );
     },
   });
 

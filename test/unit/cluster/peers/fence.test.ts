@@ -15,7 +15,7 @@ import { storagePool } from '../../../../appliance/resources/croft-kinds.ts';
 import { persistentVolumeClaim } from '../../../../appliance/resources/data-volume.ts';
 import { newId } from '../../../../appliance/resources/identity.ts';
 import { fence } from '../../../../appliance/resources/peer-kinds.ts';
-import { virtualMachineInstance } from '../../../../appliance/resources/virtual-machine.ts';
+import { virtualMachineInstance, type VirtualMachineInstance } from '../../../../appliance/resources/virtual-machine.ts';
 import { openSqliteStore } from '../../../../appliance/store/sqlite.ts';
 import type { ResourceStore } from '../../../../appliance/store/store.ts';
 import { readShutOut, type OsdMap } from '../../../../storage/ceph/fence.ts';
@@ -118,6 +118,19 @@ describe('the leader', () => {
       settled: true,
       bootId: 'boot',
     });
+  });
+
+  it('leaves a guest between two boxes to the one that lives, until that is fenced too', async () => {
+    await runningVm('web', 'replicated', 'box-2');
+    const web = (await store.get(virtualMachineInstance, 'web', namespace)) as VirtualMachineInstance;
+    const migrationState = { migrationUid: 'm', sourceNode: 'box-3', targetNode: 'box-2', croft: { state: 'switched' as const, since: '' } };
+    await store.updateStatus(virtualMachineInstance, { ...web, status: { ...web.status, migrationState } });
+    expect(await untilSettled()).not.toContain('release');
+    expect(await exitOf('web')).toBeUndefined();
+    const other = await store.create(fence, { metadata: { name: 'box-3' }, spec: { box: 'box-3', addresses: ['10.0.0.3'] } });
+    await store.updateStatus(fence, { ...other, status: { phase: 'confirmed' } });
+    expect((await advance()).do).toBe('release');
+    expect(await exitOf('web')).toBe('Fenced');
   });
 
   it('opens nothing for a box that lives, and goes on with a fence whose box lives again', async () => {

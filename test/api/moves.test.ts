@@ -1,6 +1,8 @@
-/** Moving volumes by REST: what is stored, what is refused, and that cancelling its task deletes the wish. The box's part is pretended. */
+/** Moving volumes, and VMs between boxes, by REST: what is stored, what is refused, and what cancelling does. The box is pretended. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { storagePool } from '../../appliance/resources/croft-kinds.ts';
+import { virtualMachineInstanceMigration } from '../../appliance/resources/migration.ts';
+import { virtualMachine, virtualMachineInstance } from '../../appliance/resources/virtual-machine.ts';
+import { node, storagePool } from '../../appliance/resources/croft-kinds.ts';
 import { moveAnnotation, persistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
 import { volumeMove } from '../../appliance/resources/volume-move.ts';
 import { editObject, editStatus } from '../../appliance/store/edit.ts';
@@ -56,5 +58,35 @@ describe('moving a volume', () => {
       draft.metadata.annotations = { [moveAnnotation]: 'x' };
     });
     expect(await move({ pool: 'fast' })).toMatchObject({ status: 409, body: { code: 'busy' } });
+  });
+});
+
+describe('migrating a VM', () => {
+  it('is refused in one sentence on a box alone, and of a VM that does not run', async () => {
+    await api.store.create(virtualMachine, {
+      metadata: { name: 'm', namespace: 'default' },
+      spec: { runStrategy: 'Always', template: { spec: { domain: { devices: {} } } } },
+    });
+    const only = (await api.store.list(node)).items[0]?.metadata.name as string;
+    const migrate = (body: object) => api.call('POST', '/v1/vms/m/migrate', { body });
+    expect(await migrate({})).toMatchObject({ status: 409, body: { detail: 'VM m does not run: there is nothing to migrate.' } });
+    await api.store.create(virtualMachineInstance, {
+      metadata: { name: 'm', namespace: 'default' },
+      spec: { domain: { devices: {} } },
+    });
+    await editStatus(api.store, virtualMachineInstance, { name: 'm', namespace: 'default' }, (draft) => {
+      draft.status = { phase: 'Running', nodeName: only };
+    });
+    expect(await migrate({})).toMatchObject({
+      status: 409,
+      body: { detail: `${only} is the only box: a VM can migrate when another one has joined.` },
+    });
+    await api.store.create(node, { metadata: { name: 'box-2' }, spec: {} });
+    expect(await migrate({ node: only })).toMatchObject({ status: 409 });
+    expect(await migrate({ node: 'box-2' })).toMatchObject({ status: 202, body: { verb: 'vm.migrate', cancellable: true } });
+    expect((await api.store.list(virtualMachineInstanceMigration)).items[0]?.spec).toEqual({
+      vmiName: 'm',
+      addedNodeSelector: { 'kubernetes.io/hostname': 'box-2' },
+    });
   });
 });

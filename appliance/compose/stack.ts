@@ -1,0 +1,16 @@
+import type { Logger } from '../host/logger.ts';
+
+/** Undo steps, run last first; one that fails is logged and doesn't stop the others. */
+export function createStack(logger: Logger) {
+  const undo: { name: string; run: () => Promise<unknown> }[] = [];
+  return {
+    push: (name: string, run: () => Promise<unknown>) => void undo.push({ name, run }),
+    unwind: async () => {
+      for (const step of undo.splice(0).toReversed()) {
+        await step.run().catch((error: unknown) => logger.error({ err: error, part: step.name }, 'did not stop cleanly'));
+      }
+    },
+  };
+}
+
+export type Stack = ReturnType<typeof createStack>;
