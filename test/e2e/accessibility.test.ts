@@ -19,6 +19,8 @@ beforeAll(async () => {
   await site.croft('vm', 'create', 'web-1', '--image', 'tiny', '--size', 'tiny');
   await site.croft('vm', 'create', 'win-1', '--image', 'tiny', '--cpus', '8', '--memory', '512Gi', '--no-wait');
   await site.croft('network', 'create', 'prod', '--vlan', '20');
+  await site.croft('uplink', 'create', 'lan', '--nic', 'eth1');
+  await site.croft('snapshot', 'create', 'web-1', 'before');
 });
 
 afterAll(async () => {
@@ -32,6 +34,10 @@ const dialogs: [path: string, ...buttons: (string | RegExp)[]][] = [
   ['/vms', 'Actions for web-1', /^Delete/],
   ['/vms/web-1/disks', 'Add disk'],
   ['/vms/web-1/network', 'Change network of nic0'],
+  ['/vms/web-1/snapshots', 'Take snapshot'],
+  ['/vms/web-1/snapshots', 'Actions for before', /^Put back/],
+  ['/vms/web-1/snapshots', 'Actions for before', /^New machine/],
+  ['/', 'Search and commands'],
   ['/images', 'Add image'],
   ['/volumes', 'Create volume'],
   ['/networks', 'Create network'],

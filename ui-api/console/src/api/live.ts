@@ -17,6 +17,8 @@ const staleBy: Record<string, readonly QueryKey[]> = {
   vm: [['vms'], ['volumes'], ['node']],
   image: [['images']],
   network: [['networks']],
+  uplink: [['uplinks'], ['networks']],
+  snapshot: [['snapshots']],
   volume: [['volumes'], ['pools']],
   pool: [['pools']],
   user: [['users']],

@@ -44,6 +44,12 @@ export const versionQuery = queryOptions({
 export const vmsQuery = queryOptions({ queryKey: ['vms'], queryFn: ({ signal }) => client.vms.list({}, signal) });
 export const vmQuery = (name: string, project: string) =>
   queryOptions({ queryKey: ['vms', project, name], queryFn: ({ signal }) => client.vms.get(name, { project }, signal) });
+export const snapshotsQuery = (vm: string, project: string) =>
+  queryOptions({
+    queryKey: ['snapshots', project, vm],
+    queryFn: ({ signal }) => client.snapshots(vm).list({ project }, signal),
+  });
+export const uplinksQuery = queryOptions({ queryKey: ['uplinks'], queryFn: ({ signal }) => client.uplinks.list({}, signal) });
 export const explainQuery = (name: string, project: string) =>
   queryOptions({
     queryKey: ['vms', project, name, 'explain'],

@@ -60,6 +60,18 @@ export const enFrame = {
     signOut: 'Sign out',
     apiDocs: 'API description',
   },
+  palette: {
+    open: 'Search and commands',
+    title: 'Go to or do',
+    field: 'Type a name or a command',
+    pages: 'Pages',
+    machines: 'Machines',
+    commands: 'Commands',
+    none: 'Nothing of this name',
+    console: (name: string) => `Console of ${name}`,
+    help: 'Ctrl+K opens this, / filters a list, c creates a machine, arrow keys choose, Enter opens.',
+    found: (number: number) => `${number} found`,
+  },
   live: {
     lost: (age: string) => `The live connection is interrupted; what you see is ${age} old. Connecting again…`,
     seconds: (number: number) => `${number} s`,

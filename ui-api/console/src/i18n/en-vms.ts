@@ -161,9 +161,22 @@ export const enVms = {
     liveHint: 'Takes effect while it runs; nothing else about the interface changes.',
   },
   snapshots: {
-    later: 'Snapshots are not in this version',
-    laterDetail:
-      'They will be here: take one with a click, restore in two. Until then, copy data out of the guest before risky changes.',
+    consistency: 'Consistency',
+    consistencies: { guest: 'file systems at rest', crash: 'as after a power cut' },
+    size: 'Disks',
+    takeTitle: (vm: string) => `Take a snapshot of ${vm}`,
+    nameTaken: 'A snapshot of this name exists already.',
+    noDisks: 'This machine has no disks.',
+    notReady: 'It is not ready.',
+    restore: 'Put back',
+    restoreTitle: (vm: string, snapshot: string) => `Put ${vm} back to ${snapshot}?`,
+    restoreBody: 'The disks become as they were then. The present state is kept as a snapshot first, so this can be undone.',
+    restoreRunning: 'It is powered off for that and started again.',
+    clone: 'New machine from it',
+    cloneTitle: (snapshot: string) => `New machine from ${snapshot}`,
+    cloneBody: 'With copies of the disks, and addresses of its own.',
+    deleteTitle: (snapshot: string) => `Delete snapshot ${snapshot}?`,
+    deleteBody: 'The machine and its disks stay as they are.',
     empty: 'No snapshots',
     emptyDetail: 'A snapshot keeps the disks as they are now, in seconds.',
     take: 'Take snapshot',
@@ -185,6 +198,7 @@ export const enVms = {
     stale: 'It changed meanwhile',
     staleDetail:
       'Someone else saved a change after you opened this form. The form shows the new values now; make your change again.',
+    staleField: (field: string, yours: string, now: string) => `${field}: you wrote ${yours}; it is ${now} now.`,
   },
   create: {
     title: 'Create a virtual machine',

@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Network } from '../../../client/types.ts';
 import { client } from '../api/client.ts';
-import { networksQuery, vmsQuery } from '../api/queries.ts';
+import { networksQuery, uplinksQuery, vmsQuery } from '../api/queries.ts';
 import { CreateNetwork } from '../forms/create-network.tsx';
 import { useRefusal } from '../hooks/use-role.ts';
 import { text } from '../i18n/text.ts';
@@ -23,6 +23,7 @@ type View = 'table' | 'picture';
 export function NetworksPage() {
   const query = useQuery(networksQuery);
   const { data: vms = [] } = useQuery(vmsQuery);
+  const { data: uplinks = [] } = useQuery(uplinksQuery);
   const [view, setView] = useState<View>('table');
   const [isCreating, setCreating] = useState(false);
   const [ask, setAsk] = useState<Confirmation>();
@@ -43,6 +44,12 @@ export function NetworksPage() {
       ),
     },
     { id: 'kind', title: text.networks.kind, sortValue: ({ vlan }) => vlan ?? 0, cell: kindOfNetwork },
+    {
+      id: 'uplink',
+      title: text.networks.uplink,
+      sortValue: ({ uplink }) => uplink,
+      cell: ({ uplink }) => uplink ?? text.networks.inside,
+    },
     { id: 'address', title: text.networks.address, cell: ({ address }) => <span className="croft-mono">{address ?? '–'}</span> },
     {
       id: 'services',
@@ -88,7 +95,7 @@ export function NetworksPage() {
           view === 'picture' && networks.length > 0 ? (
             <>
               <div className="croft-view-bar">{views}</div>
-              <NetworkPicture networks={networks} vms={vms} />
+              <NetworkPicture networks={networks} vms={vms} uplinks={uplinks} />
             </>
           ) : (
             <ResourceTable
@@ -97,8 +104,8 @@ export function NetworksPage() {
               columns={columns}
               idOf={({ name }) => name}
               nameOf={({ name }) => name}
-              matches={({ name, vlan, address }, filter) =>
-                `${name} ${vlan} ${address}`.toLowerCase().includes(filter.toLowerCase())
+              matches={({ name, vlan, address, uplink }, filter) =>
+                `${name} ${vlan} ${address} ${uplink}`.toLowerCase().includes(filter.toLowerCase())
               }
               tools={views}
               actions={(network) => [

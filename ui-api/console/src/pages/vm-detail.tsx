@@ -39,7 +39,7 @@ const bodies: Record<TabName, (vm: Vm) => ReactNode> = {
   ),
   disks: (vm) => <DisksTab vm={vm} />,
   network: (vm) => <NetworkTab vm={vm} />,
-  snapshots: () => <SnapshotsTab />,
+  snapshots: (vm) => <SnapshotsTab vm={vm} />,
   activity: (vm) => <ActivityTab vm={vm} />,
   settings: (vm) => <SettingsTab key={vm.id} vm={vm} />,
 };

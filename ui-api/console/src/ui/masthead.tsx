@@ -1,4 +1,5 @@
 import {
+  Button,
   Masthead,
   MastheadBrand,
   MastheadContent,
@@ -8,6 +9,7 @@ import {
   NotificationBadge,
   PageToggleButton,
 } from '@patternfly/react-core';
+import SearchIcon from '@patternfly/react-icons/dist/esm/icons/search-icon';
 import TasksIcon from '@patternfly/react-icons/dist/esm/icons/tasks-icon';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from 'react-router';
@@ -17,7 +19,9 @@ import { Brand } from './brand.tsx';
 import { ThemeMenu } from './theme-menu.tsx';
 import { UserMenu } from './user-menu.tsx';
 
-export function AppMasthead({ onTasks, isTasksOpen }: { onTasks: () => void; isTasksOpen: boolean }) {
+type Props = { onTasks: () => void; isTasksOpen: boolean; onPalette: () => void };
+
+export function AppMasthead({ onTasks, isTasksOpen, onPalette }: Props) {
   const { data: tasks = [] } = useQuery(tasksQuery);
   const running = tasks.filter(({ state }) => state === 'running').length;
   return (
@@ -34,6 +38,7 @@ export function AppMasthead({ onTasks, isTasksOpen }: { onTasks: () => void; isT
       </MastheadMain>
       <MastheadContent>
         <div className="croft-masthead-tools">
+          <Button variant="plain" icon={<SearchIcon />} aria-label={text.palette.open} onClick={onPalette} />
           <NotificationBadge
             variant={running > 0 ? 'unread' : 'read'}
             count={running}

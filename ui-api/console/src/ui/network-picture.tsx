@@ -1,6 +1,6 @@
 /** Uplink → networks → machines, as the table says it, drawn. Colours are the theme's. */
 import { Link } from 'react-router';
-import type { Network, Vm } from '../../../client/types.ts';
+import type { Network, Uplink, Vm } from '../../../client/types.ts';
 import { text } from '../i18n/text.ts';
 import { vmPath } from '../vm/state.ts';
 import { StateLabel } from './state-label.tsx';
@@ -14,20 +14,53 @@ export function kindOfNetwork({ vlan, trunk, isolated }: Network): string {
   return vlan === undefined ? text.networks.kinds.untagged : `${text.networks.vlan} ${vlan}`;
 }
 
-export function NetworkPicture({ networks, vms }: { networks: readonly Network[]; vms: readonly Vm[] }) {
+type Props = { networks: readonly Network[]; vms: readonly Vm[]; uplinks: readonly Uplink[] };
+
+/** One branch for each uplink with the networks that leave by it, and one for those that stay in the box. */
+export function NetworkPicture({ networks, vms, uplinks }: Props) {
+  const inside = networks.filter(({ uplink }) => !uplinks.some(({ name }) => name === uplink));
+  const branches = [
+    ...uplinks.map((uplink) => ({ uplink, networks: networks.filter((network) => network.uplink === uplink.name) })),
+    ...(inside.length > 0 ? [{ uplink: undefined, networks: inside }] : []),
+  ];
   return (
-    <section className="croft-picture" aria-label={text.networks.pictureLabel}>
-      <div className="croft-picture-root">{text.networks.box}</div>
-      <ul className="croft-picture-networks">
-        {networks.map((network) => (
-          <NetworkBranch
-            key={network.name}
-            network={network}
-            vms={vms.filter(({ nics }) => nics.some((nic) => nic.network === network.name))}
-          />
-        ))}
-      </ul>
+    <section className="croft-pictures" aria-label={text.networks.pictureLabel}>
+      {branches.map(({ uplink, networks: leaving }) => (
+        <div key={uplink?.name ?? ''} className="croft-picture">
+          <UplinkRoot uplink={uplink} />
+          <ul className="croft-picture-networks">
+            {leaving.map((network) => (
+              <NetworkBranch
+                key={network.name}
+                network={network}
+                vms={vms.filter(({ nics }) => nics.some((nic) => nic.network === network.name))}
+              />
+            ))}
+            {leaving.length === 0 && <li className="croft-quiet">{text.networks.empty}</li>}
+          </ul>
+        </div>
+      ))}
     </section>
+  );
+}
+
+function UplinkRoot({ uplink }: { uplink: Uplink | undefined }) {
+  if (!uplink) {
+    return (
+      <div className="croft-picture-root">
+        {text.networks.box}
+        <span className="croft-quiet">{text.networks.noUplink}</span>
+      </div>
+    );
+  }
+  return (
+    <div className="croft-picture-root">
+      {uplink.name}
+      <span className="croft-quiet">
+        {[uplink.interfaces.join(' + '), uplink.vlans?.join(', ') ?? uplink.access ?? text.networks.allVlans].join(' · ')}
+      </span>
+      {uplink.state !== 'ready' && <StateLabel state={uplink.state} />}
+    </div>
   );
 }
 

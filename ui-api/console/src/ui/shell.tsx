@@ -1,9 +1,10 @@
 /** What surrounds every page: masthead, navigation, task drawer, notices; and it keeps the live stream running. */
 import { Page, SkipToContent } from '@patternfly/react-core';
-import { useEffect, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useState } from 'react';
 import { Outlet, useLocation, useNavigate } from 'react-router';
 import { startLive } from '../api/live.ts';
 import { queryClient } from '../api/queries.ts';
+import { useHotkey, usePaletteKey } from '../hooks/use-hotkey.ts';
 import { text } from '../i18n/text.ts';
 import { LiveBanner } from './live-banner.tsx';
 import { AppMasthead } from './masthead.tsx';
@@ -11,12 +12,19 @@ import { Sidebar } from './sidebar.tsx';
 import { TaskDrawer, verbWord } from './task-drawer.tsx';
 import { notify, Toasts } from './toasts.tsx';
 
+const Palette = lazy(async () => ({ default: (await import('./palette.tsx')).Palette }));
 const mainId = 'main';
 
 export function Shell() {
   const navigate = useNavigate();
   const { pathname } = useLocation();
   const [isDrawerOpen, setDrawerOpen] = useState(false);
+  const [isPaletteOpen, setPaletteOpen] = useState(false);
+  usePaletteKey(useCallback(() => setPaletteOpen(true), []));
+  useHotkey(
+    'c',
+    useCallback(() => void navigate('/vms/new'), [navigate]),
+  );
 
   useEffect(
     () =>
@@ -38,7 +46,13 @@ export function Shell() {
 
   return (
     <Page
-      masthead={<AppMasthead onTasks={() => setDrawerOpen(!isDrawerOpen)} isTasksOpen={isDrawerOpen} />}
+      masthead={
+        <AppMasthead
+          onTasks={() => setDrawerOpen(!isDrawerOpen)}
+          isTasksOpen={isDrawerOpen}
+          onPalette={() => setPaletteOpen(true)}
+        />
+      }
       sidebar={<Sidebar />}
       isManagedSidebar
       isContentFilled
@@ -51,6 +65,11 @@ export function Shell() {
       <LiveBanner />
       <Outlet />
       <Toasts />
+      {isPaletteOpen && (
+        <Suspense fallback={null}>
+          <Palette onClose={() => setPaletteOpen(false)} />
+        </Suspense>
+      )}
     </Page>
   );
 }

@@ -24,12 +24,24 @@ const memoryText = (bytes: number): string =>
     .replace(' ', '');
 const valuesOf = (vm: Vm) => ({ cpus: String(vm.cpus), memory: memoryText(vm.memory), runStrategy: vm.runStrategy });
 
+type Values = ReturnType<typeof valuesOf>;
+const fieldWords: Record<keyof Values, string> = {
+  cpus: text.create.cpus,
+  memory: text.create.memory,
+  runStrategy: text.vmSettings.run,
+};
+const differences = (yours: Values, now: Values): string[] =>
+  (Object.keys(fieldWords) as (keyof Values)[])
+    .filter((field) => yours[field] !== now[field])
+    .map((field) => text.vmSettings.staleField(fieldWords[field], yours[field], now[field]));
+
 export function SettingsTab({ vm }: { vm: Vm }) {
   const queries = useQueryClient();
   const [values, setValues] = useState(() => valuesOf(vm));
   const [error, setError] = useState<unknown>();
   const [isPending, setPending] = useState(false);
-  const [isStale, setStale] = useState(false);
+  /** After a refused save: what was written and what is so now. */
+  const [stale, setStale] = useState<string[]>();
   const etag = useRef<string>(undefined);
   const refusal = useRefusal()('operator');
   const { askDelete, dialogs } = useVmActions();
@@ -52,7 +64,7 @@ export function SettingsTab({ vm }: { vm: Vm }) {
     event.preventDefault();
     setPending(true);
     setError(undefined);
-    setStale(false);
+    setStale(undefined);
     const { cpus, memory, runStrategy } = values;
     try {
       const patch = { cpus: Number(cpus), memory: parseSize(memory), runStrategy };
@@ -64,7 +76,7 @@ export function SettingsTab({ vm }: { vm: Vm }) {
       if (thrown instanceof ApiProblem && thrown.status === 412) {
         const now = await readVersion().catch(() => vm);
         setValues(valuesOf(now));
-        setStale(true);
+        setStale(differences(values, valuesOf(now)));
       } else setError(thrown);
     } finally {
       setPending(false);
@@ -79,9 +91,14 @@ export function SettingsTab({ vm }: { vm: Vm }) {
         <CardBody>
           <FieldErrors value={fieldsOf(error)}>
             <Form onSubmit={(event) => void save(event)} noValidate>
-              {isStale && (
+              {stale && (
                 <Alert variant="warning" isInline title={text.vmSettings.stale}>
-                  {text.vmSettings.staleDetail}
+                  <p>{text.vmSettings.staleDetail}</p>
+                  <ul>
+                    {stale.map((line) => (
+                      <li key={line}>{line}</li>
+                    ))}
+                  </ul>
                 </Alert>
               )}
               {error !== undefined && <ProblemAlert error={error} />}
