@@ -1,14 +1,16 @@
 /**
- * The mini image from build to fallback: each test goes on from the disk the installation left. The seed of the
- * power cut is printed; CROFT_SEED repeats it.
+ * The mini image from build to fallback: each test goes on from the disk the installation left. That disk is kept
+ * with the image it came from, so that one test alone (`-t`) need not install again. The seed of the power cut is
+ * printed; CROFT_SEED repeats it.
  */
-import { copyFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../appliance/config.ts';
 import { run } from '../../appliance/host/exec.ts';
 import { type BuiltImage, buildImage } from '../../installer/iso/build.ts';
 import { customizeIso } from '../../installer/iso/customize.ts';
+import { layer } from '../../installer/iso/layers.ts';
 import { stage } from '../../installer/slots.ts';
 import {
   breakSlotB,
@@ -35,10 +37,38 @@ const steps = 13;
 let image: BuiltImage;
 let scratch: string;
 let medium: string;
-let installed: string;
 let machine: Machine | undefined;
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** Where the disk an installation left is kept, named as the image it came from. */
+const keptKey = (): string => basename(image.directory).replace('image-mini-', '');
+const keptDisk = (): string => join(cache, `installed-mini-${keptKey()}`, 'disk.raw');
+
+/** Installs onto a blank disk, waits until it has started from it and committed, and keeps the disk. */
+async function install(): Promise<string> {
+  const disk = join(scratch, 'installed.raw');
+  await makeDisk(disk, diskSize);
+  const box = await startMachine({ firmware: 'bios', disk, cd: medium }, 'install-bios');
+  await box.expect(/croft-install: Croft/, patience.userspace);
+  await box.expect(new RegExp(`\\[${steps}/${steps}\\] Done`), patience.step);
+  print(`installed after ${box.age.toFixed(0)} s`);
+  expect(await choice(box)).toBe('A');
+  await committed(box);
+  print(`committed after ${box.age.toFixed(0)} s`);
+  await box.cut();
+  await rm(join(keptDisk(), '..'), { recursive: true, force: true });
+  await layer(cache, 'installed-mini', keptKey(), (directory) => copyDisk(disk, join(directory, 'disk.raw')), print);
+  return disk;
+}
+
+/** A copy of the installed disk for one test. */
+async function installedCopy(name: string): Promise<string> {
+  const kept = await stat(keptDisk()).catch(() => undefined);
+  const disk = join(scratch, name);
+  await copyDisk(kept ? keptDisk() : await install(), disk);
+  return disk;
+}
 
 async function startMachine(options: Omit<MachineOptions, 'log'>, name: string): Promise<Machine> {
   machine = new Machine({ ...options, log: join(cache, 'logs', `${name}.log`) });
@@ -61,7 +91,6 @@ beforeAll(async () => {
   scratch = await scratchDirectory(cache);
   await run(['mkdir', '-p', join(cache, 'logs')]);
   medium = join(scratch, 'medium.iso');
-  installed = join(scratch, 'installed.raw');
   await copyFile(image.iso, medium);
   await customizeIso(medium, { answers, entry: 'install', timeout: 0 });
 });
@@ -82,21 +111,12 @@ test('the same inputs give the same bytes', async () => {
 });
 
 test('installs without questions under BIOS, starts again from the disk and commits', async () => {
-  await makeDisk(installed, diskSize);
-  const box = await startMachine({ firmware: 'bios', disk: installed, cd: medium }, 'install-bios');
-  await box.expect(/croft-install: Croft/, patience.userspace);
-  await box.expect(new RegExp(`\\[${steps}/${steps}\\] Done`), patience.step);
-  print(`installed after ${box.age.toFixed(0)} s`);
-  expect(await choice(box)).toBe('A');
-  await committed(box);
-  print(`committed after ${box.age.toFixed(0)} s`);
-  await box.cut();
+  const installed = await install();
   expect(await readBootState(installed)).toMatchObject({ good: 'A', slots: { A: { ok: true, tries: 0 }, B: { ok: false } } });
 });
 
 test('the same disk starts under Secure Boot with Microsoft’s keys', async () => {
-  const disk = join(scratch, 'secure.raw');
-  await copyDisk(installed, disk);
+  const disk = await installedCopy('secure.raw');
   const box = await startMachine({ firmware: 'secure-boot', disk }, 'secure-boot');
   expect(await choice(box)).toBe('A');
   await box.expect(/secureboot: Secure boot enabled/, patience.kernel);
@@ -105,8 +125,7 @@ test('the same disk starts under Secure Boot with Microsoft’s keys', async () 
 });
 
 test.each(['bios', 'secure-boot'] as const)('an update whose kernel panics falls back by itself (%s)', async (firmware) => {
-  const disk = join(scratch, 'panic.raw');
-  await copyDisk(installed, disk);
+  const disk = await installedCopy('panic.raw');
   await writeSlotB(disk, image.slot);
   await breakSlotB(disk, image.slot);
   await writeBootState(disk, stage(await readBootState(disk), 'B'));
@@ -117,8 +136,7 @@ test.each(['bios', 'secure-boot'] as const)('an update whose kernel panics falls
 });
 
 test('an update that cannot be read falls back by itself', async () => {
-  const disk = join(scratch, 'zero.raw');
-  await copyDisk(installed, disk);
+  const disk = await installedCopy('zero.raw');
   await zeroSlotB(disk);
   await writeBootState(disk, stage(await readBootState(disk), 'B'));
   const box = await startMachine({ firmware: 'bios', disk }, 'zero');
@@ -127,8 +145,7 @@ test('an update that cannot be read falls back by itself', async () => {
 });
 
 test.each(['bios', 'secure-boot'] as const)('the medium starts where a disk holds an installation (%s)', async (firmware) => {
-  const disk = join(scratch, 'begun.raw');
-  await copyDisk(installed, disk);
+  const disk = await installedCopy('begun.raw');
   await unfinish(disk);
   const box = await startMachine({ firmware, disk, cd: medium }, `begun-${firmware}`);
   await box.expect(/Linux version.*|croft-boot: .*/, patience.kernel);
