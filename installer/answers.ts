@@ -19,6 +19,16 @@ export const answersSchema = Type.Object(
       Type.Literal('auto'),
       Type.Object({ serial: Type.String({ minLength: 1 }) }, { additionalProperties: false }),
     ]),
+    /** The first administrator; without it the machine's log shows a one-time link. */
+    administrator: Type.Optional(
+      Type.Object(
+        {
+          name: Type.Optional(Type.String({ pattern: hostnamePattern })),
+          password: Type.String({ minLength: 10, maxLength: 1024 }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
     /** What follows a finished installation. */
     finish: Type.Optional(Type.Union([Type.Literal('reboot'), Type.Literal('power-off')])),
   },
@@ -30,6 +40,7 @@ const expectations: Record<string, string> = {
   version: 'must be 1',
   hostname: 'must be one DNS label: 1 to 63 of a-z, 0-9 and -, not beginning or ending with -',
   systemDisk: 'must be auto, or {serial: SERIAL} to name a disk whose content may be erased',
+  administrator: 'must be {name: NAME, password: TEXT} with at least 10 characters of password; without name it is admin',
   finish: 'must be reboot or power-off',
 };
 const fieldNames = Object.keys(answersSchema.properties);
@@ -65,5 +76,7 @@ function wrongFields(value: Record<string, unknown>): FieldError[] {
 function explain(name: string, value: Record<string, unknown>): string {
   if (!fieldNames.includes(name)) return `${name} is no field; there are ${fieldNames.join(', ')}`;
   if (!(name in value)) return `${name} is missing: it ${expectations[name]}`;
-  return `${name}: ${JSON.stringify(value[name])} ${expectations[name]}`;
+  // Passwords do not belong on a console.
+  const shown = name === 'administrator' ? '' : `${JSON.stringify(value[name])} `;
+  return `${name}: ${shown}${expectations[name]}`;
 }

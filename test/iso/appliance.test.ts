@@ -29,7 +29,7 @@ const home = join(import.meta.dirname, '../..');
 const cache = join(loadConfig().cache, 'iso');
 const diskSize = 4 * 2 ** 30;
 const answers = 'version: 1\nhostname: box1\nsystemDisk: auto\nfinish: reboot\n';
-/** Seconds; a quiet machine needs a fifth of them. */
+/** Seconds of processor time; a fifth of them is used. */
 const patience = { kernel: 120, userspace: 400, step: 200 };
 /** Steps of an installation (plan.ts). */
 const steps = 13;
