@@ -5,6 +5,7 @@
  */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CroftError, messageOf } from '../appliance/errors.ts';
@@ -30,7 +31,7 @@ export async function checkHealth(): Promise<void> {
   await checkState();
   const listed = await readFile(join(import.meta.dirname, '../health-units'), 'utf8');
   const units = listed.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  const deadline = Date.now() + (units.includes('croft-api.service') ? patience : 0);
+  const deadline = Date.now() + (units.includes('croft-api.service') ? patience() : 0);
   if (units.includes('croft-api.service')) {
     await checkApi(deadline);
     await checkNode(deadline);
@@ -53,7 +54,10 @@ async function checkState(): Promise<void> {
 }
 
 /** Milliseconds: Kubernetes and API need minutes for their first start on a box of the smallest kind. */
-const patience = 12 * 60_000;
+const leastPatience = 10 * 60_000;
+/** A slow machine (an emulated one) gets this many times what it took to come as far as this check. */
+const slownessFactor = 8;
+const patience = (): number => Math.max(leastPatience, slownessFactor * uptime() * 1000);
 const pause = 2_000;
 
 /** Repeats a check until it passes. @throws CroftError `unavailable` with what it said last */

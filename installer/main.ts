@@ -1,6 +1,7 @@
 /**
  * The installer's commands on a live or installed appliance, run by the units in installer/units:
- * `install` (unattended, from answers), `health`, `commit`, `roll-back`, `prepare-kubernetes`. What they say goes to
+ * `install` (unattended, from answers), `health`, `commit`, `roll-back`, `update-from-medium`,
+ * `prepare-kubernetes`. What they say goes to
  * the console.
  */
 import { readFile } from 'node:fs/promises';
@@ -23,6 +24,8 @@ const commands: Record<string, (commandLine: string) => Promise<void>> = {
     say('croft-health')('healthy');
   },
   commit: async (commandLine) => say('croft-commit')(`slot ${await commitRunning(commandLine)} committed`),
+  'update-from-medium': async (commandLine) =>
+    (await import('./update/medium.ts')).updateFromMedium(commandLine, say('croft-update')),
   'prepare-kubernetes': async () => (await import('./kubernetes.ts')).prepareKubernetes(),
   'roll-back': async (commandLine) => {
     const what = await leaveRunning(commandLine);

@@ -5,7 +5,8 @@
  * Debian 12 host builds the same bytes), `base` (Debian's packages of a variant), `boot` (boot loaders) and
  * `image` (Croft on top, squashfs, slot, ISO). Only mmdebstrap comes from the host.
  */
-import { cp, mkdir, rm } from 'node:fs/promises';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CroftError } from '../../appliance/errors.ts';
 import { run } from '../../appliance/host/exec.ts';
@@ -22,6 +23,7 @@ import { aptSources } from './mirrors.ts';
 import { packageFolders } from './node-modules.ts';
 import {
   components,
+  disabledUnits,
   enabledUnits,
   guestToolPackages,
   imagePackages,
@@ -54,13 +56,24 @@ export type BuildOptions = {
   compression?: number;
   /** Seconds since 1970 of the newest input; default: SOURCE_DATE_EPOCH, else the last commit. */
   epoch?: number;
+  /** Private Ed25519 key (PEM file) that updates are signed with; default: one of this cache's own, made when missing. */
+  key?: string;
+  /** Public keys (PEM files) the image trusts beside that one: the next key, before it signs. */
+  trust?: readonly string[];
   /** Folder with a k3s release (full image only); default: the lab's stand-in. */
   k3s?: string;
   /** Builds the image layer even if it is cached: to prove that it comes out the same. */
   again?: boolean;
 };
 
-export type BuiltImage = { directory: string; iso: string; slot: string; release: Release };
+export type BuiltImage = {
+  directory: string;
+  iso: string;
+  slot: string;
+  release: Release;
+  /** The private key, PEM, that the image's updates are signed with. */
+  key: string;
+};
 
 /** @throws CroftError `missing-component` (mmdebstrap, npm packages, a Debian mirror), `command-failed` */
 export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
@@ -90,12 +103,13 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
   const compression = options.compression ?? (variant === 'full' ? 15 : 3);
   const full = variant === 'full' ? await fullParts(options, make) : undefined;
   const code = await hashFiles(home, await rootSources(home, variant));
-  const lists = [maskedUnits, enabledUnits, trimmed, trimmedModules];
-  const imageKey = hashOf(recipe, baseKey, bootKey, release, compression, code, lists, full?.kubernetes, full?.guest);
+  const lists = [maskedUnits, disabledUnits, enabledUnits, trimmed, trimmedModules];
+  const { key, trusted } = await updateKeys(options);
+  const imageKey = hashOf(recipe, baseKey, bootKey, release, compression, code, lists, full?.kubernetes, full?.guest, trusted);
   if (options.again) await rm(join(cache, `image-${variant}-${imageKey}`), { recursive: true, force: true });
   const directory = await make(`image-${variant}`, imageKey, async (target) => {
     const inputs = { tools, release, compression };
-    await makeRoot(target, { variant, home, base: join(base, 'base.tar'), loaders: join(boot, 'loaders'), full });
+    await makeRoot(target, { variant, home, base: join(base, 'base.tar'), loaders: join(boot, 'loaders'), trusted, full });
     await mkdir(join(target, 'live'));
     await makeSquashfs(target, inputs);
     await rm(join(target, 'root'), { recursive: true });
@@ -104,7 +118,21 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     await makeIso(target, join(boot, 'medium'), inputs);
     await rm(join(target, 'tree'), { recursive: true });
   });
-  return { directory, iso: join(directory, 'croft.iso'), slot: join(directory, 'slot.img'), release };
+  return { directory, iso: join(directory, 'croft.iso'), slot: join(directory, 'slot.img'), release, key };
+}
+
+/** The key that signs, and the public keys an image trusts (PEM). */
+async function updateKeys({ cache, key: file, trust = [] }: BuildOptions): Promise<{ key: string; trusted: string[] }> {
+  const own = join(cache, 'update-key.pem');
+  const made = await readFile(file ?? own, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (file !== undefined || error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+  const key = made ?? (generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string);
+  if (made === undefined) await writeFile(own, key, { mode: 0o600 });
+  const publicOf = (text: string): string => createPublicKey(text).export({ type: 'spki', format: 'pem' }) as string;
+  const others = await Promise.all(trust.map((path) => readFile(path, 'utf8')));
+  return { key, trusted: [key, ...others].map(publicOf) };
 }
 
 type Make = (name: string, key: string, build: (directory: string) => Promise<void>) => Promise<string>;

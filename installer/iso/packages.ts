@@ -134,7 +134,7 @@ export const sourceParts: Record<Variant, string[]> = {
   full: ['package.json', 'LICENSE', 'bin', 'installer', 'appliance', 'storage', 'network', 'ui-api'],
 };
 
-/** Services of Debian that cost start time, write where nothing can be written, or are Croft's to start. */
+/** Services of Debian that cost start time or write where nothing can be written. */
 export const maskedUnits: Record<Variant, string[]> = {
   mini: [
     'apt-daily.timer',
@@ -162,19 +162,30 @@ export const maskedUnits: Record<Variant, string[]> = {
     'systemd-networkd-wait-online.service',
     'systemd-repart.service',
     'systemd-growfs-root.service',
-    'nvmf-autoconnect.service',
-    'nvmefc-boot-connections.service',
     'mdmonitor-oneshot.timer',
     'mdcheck_start.timer',
     'mdcheck_continue.timer',
-    // Croft starts these where they are configured.
-    'ceph.target',
-    'ceph-crash.service',
-    'keepalived.service',
-    'lvm2-monitor.service',
-    // Off by default: its keys are made in the state partition first.
+  ],
+};
+
+/** Units of Debian that its packages switch on and Croft starts where they are configured; ssh when somebody asks for it. */
+export const disabledUnits: Record<Variant, string[]> = {
+  mini: [],
+  full: [
     'ssh.service',
-    'ssh.socket',
+    'keepalived.service',
+    'ceph.target',
+    'ceph-mon.target',
+    'ceph-mgr.target',
+    'ceph-osd.target',
+    'ceph-crash.service',
+    'rbdmap.service',
+    'lvm2-monitor.service',
+    'blk-availability.service',
+    'nvmf-autoconnect.service',
+    'nvmefc-boot-connections.service',
+    'uuidd.socket',
+    'dm-event.socket',
   ],
 };
 

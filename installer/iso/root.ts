@@ -1,13 +1,24 @@
 /** The appliance's root file system: Debian's packages, Node.js, Croft, its units. */
+import { createPublicKey } from 'node:crypto';
 import { appendFile, cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { k3sUnit } from '../../appliance/cluster/k3s-config.ts';
 import { CroftError } from '../../appliance/errors.ts';
 import { run } from '../../appliance/host/exec.ts';
+import { keyId } from '../update/bundle.ts';
 import { unpack } from './debian.ts';
 import type { KubernetesFiles } from './kubernetes.ts';
 import { packageFolders } from './node-modules.ts';
-import { enabledUnits, maskedUnits, npmPackages, sourceParts, trimmed, trimmedModules, type Variant } from './packages.ts';
+import {
+  disabledUnits,
+  enabledUnits,
+  maskedUnits,
+  npmPackages,
+  sourceParts,
+  trimmed,
+  trimmedModules,
+  type Variant,
+} from './packages.ts';
 
 export type RootInputs = {
   variant: Variant;
@@ -17,6 +28,8 @@ export type RootInputs = {
   base: string;
   /** boot.img, core.img, shimx64.efi, grubx64.efi. */
   loaders: string;
+  /** Public keys (PEM) whose updates it takes. */
+  trusted: readonly string[];
   /** What only the full image has. */
   full?: { kubernetes: KubernetesFiles /** The tiny guest's disk. */; guest: string };
 };
@@ -32,7 +45,7 @@ export const rootSources = async (home: string, variant: Variant): Promise<strin
 ];
 
 /** Fills `directory` with `root/`, `vmlinuz` and `initrd.img`. */
-export async function makeRoot(directory: string, { variant, home, base, loaders, full }: RootInputs): Promise<void> {
+export async function makeRoot(directory: string, { variant, home, base, loaders, trusted, full }: RootInputs): Promise<void> {
   const root = join(directory, 'root');
   await unpack(base, root);
   await takeKernel(root, directory);
@@ -47,12 +60,15 @@ export async function makeRoot(directory: string, { variant, home, base, loaders
     await cp(join(home, path), target, { recursive: true, verbatimSymlinks: true });
   }
   await cp(loaders, join(croft, 'boot'), { recursive: true });
+  await mkdir(join(croft, 'update-keys'));
+  for (const pem of trusted) await writeFile(join(croft, 'update-keys', `${keyId(createPublicKey(pem))}.pem`), pem);
   const units = join(home, 'installer/units');
   const folders = variant === 'full' ? [units, join(units, 'full')] : [units];
   for (const folder of folders) await installUnits(root, folder);
   const health = await Promise.all(folders.map((folder) => readFile(join(folder, 'health-units'), 'utf8')));
   await writeFile(join(croft, 'health-units'), health.join(''));
   for (const name of maskedUnits[variant]) await link('/dev/null', join(root, 'etc/systemd/system', name));
+  await disable(root, disabledUnits[variant]);
   for (const name of enabledUnits[variant]) {
     await enable(root, name, await readFile(join(root, 'usr/lib/systemd/system', name), 'utf8'));
   }
@@ -138,6 +154,13 @@ async function enable(root: string, name: string, text: string): Promise<void> {
       await link(`/usr/lib/systemd/system/${name}`, join(root, 'etc/systemd/system', `${target}.${suffix}`, basename(name)));
     }
   }
+}
+
+/** What `systemctl disable` does. */
+async function disable(root: string, names: readonly string[]): Promise<void> {
+  const system = join(root, 'etc/systemd/system');
+  const folders = (await readdir(system)).filter((name) => /\.(wants|requires)$/.test(name));
+  for (const folder of folders) for (const name of names) await rm(join(system, folder, name), { force: true });
 }
 
 async function link(target: string, path: string): Promise<void> {

@@ -12,12 +12,15 @@ import { type BuiltImage, buildImage } from '../../installer/iso/build.ts';
 import { customizeIso } from '../../installer/iso/customize.ts';
 import { layer } from '../../installer/iso/layers.ts';
 import { stage } from '../../installer/slots.ts';
+import { makeBundle } from '../../installer/update/bundle.ts';
 import {
   breakSlotB,
   copyDisk,
+  damage,
   makeDisk,
   readBootState,
   sha256,
+  slotBegins,
   unfinish,
   writeBootState,
   writeSlotB,
@@ -80,10 +83,10 @@ async function startMachine(options: Omit<MachineOptions, 'log'>, name: string):
 const choice = async (box: Machine, seconds = patience.kernel): Promise<string | undefined> =>
   (await box.expect(/croft-boot: slot=([AB]) .*/, seconds, [/Kernel panic/]))[1];
 
-async function committed(box: Machine): Promise<void> {
+async function committed(box: Machine, slot = 'A'): Promise<void> {
   await box.expect(/Linux version/, patience.kernel);
   await box.expect(/croft-health: healthy/, patience.userspace);
-  await box.expect(/croft-commit: slot A committed/, patience.step);
+  await box.expect(new RegExp(`croft-commit: slot ${slot} committed`), patience.step);
 }
 
 beforeAll(async () => {
@@ -142,6 +145,61 @@ test('an update that cannot be read falls back by itself', async () => {
   const box = await startMachine({ firmware: 'bios', disk }, 'zero');
   expect(await choice(box)).toBe('B');
   expect(await choice(box)).toBe('A');
+});
+
+/** A medium labelled CROFT-UPDATE with a bundle of a newer release. */
+async function updateMedium(change?: (bundle: string) => Promise<void>): Promise<string> {
+  const epoch = image.release.epoch + 60;
+  const newer = await buildImage({ variant: 'mini', home, cache, print, epoch });
+  const bundle = join(scratch, 'newer.update');
+  await makeBundle(bundle, newer);
+  await change?.(bundle);
+  const path = join(scratch, 'update.iso');
+  await run([
+    'xorriso',
+    '-as',
+    'mkisofs',
+    '-quiet',
+    '-R',
+    '-V',
+    'CROFT-UPDATE',
+    '-o',
+    path,
+    '-graft-points',
+    `/newer.update=${bundle}`,
+  ]);
+  return path;
+}
+
+test('an update from a medium is taken, started and confirmed', async () => {
+  const disk = await installedCopy('update.raw');
+  const box = await startMachine({ firmware: 'bios', disk, cd: await updateMedium() }, 'update');
+  expect(await choice(box)).toBe('A');
+  await committed(box);
+  await box.expect(/croft-update: Croft .* is in slot B; restarting/, patience.step);
+  expect(await choice(box, patience.step)).toBe('B');
+  await committed(box, 'B');
+  await box.expect(/croft-update: newer\.update: this release runs already/, patience.step);
+  print(`updated after ${box.age.toFixed(0)} s`);
+  await box.cut();
+  expect(await readBootState(disk)).toMatchObject({
+    order: ['B', 'A'],
+    good: 'B',
+    slots: { A: { ok: true }, B: { ok: true, tries: 0 } },
+  });
+});
+
+test('a damaged update is refused before anything is written', async () => {
+  const disk = await installedCopy('damaged.raw');
+  const cd = await updateMedium((bundle) => damage(bundle, 50 * 2 ** 20));
+  const box = await startMachine({ firmware: 'bios', disk, cd }, 'update-damaged');
+  await committed(box);
+  await box.expect(/croft-update-from-medium: failed: .* is damaged: its image is not the signed one/, patience.step, [
+    /: failed: .*/,
+  ]);
+  await box.cut();
+  expect(await readBootState(disk)).toMatchObject({ order: ['A', 'B'], good: 'A', slots: { B: { ok: false } } });
+  expect(await slotBegins(disk, 'B')).toBe('empty');
 });
 
 test.each(['bios', 'secure-boot'] as const)('the medium starts where a disk holds an installation (%s)', async (firmware) => {
