@@ -15,6 +15,8 @@ const boxVerbs: Record<string, Verb> = {
   dev: async (args) => (await import('./start.ts')).dev(args),
   demo: async (args) => (await import('./demo/demo.ts')).demo(args),
   k3s: async (args) => (await import('./cluster/k3s-command.ts')).k3sCommand(args, await fetcher()),
+  // Installed appliances only.
+  update: async (args) => (await import('../installer/update/command.ts')).updateCommand(args),
   uninstall: async (args) => (await import('./install/uninstall.ts')).uninstallCommand(args, loadConfig()),
 };
 

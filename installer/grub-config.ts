@@ -132,6 +132,10 @@ menuentry "Try Croft without installing" --id live {
   linux /live/vmlinuz $common $croft_arguments
   initrd /live/initrd.img
 }
+menuentry "Install Croft" --id ask {
+  linux /live/vmlinuz $common panic=20 croft.ask $croft_arguments
+  initrd /live/initrd.img
+}
 menuentry "Install Croft (answers file)" --id install {
   linux /live/vmlinuz $common panic=20 croft.install $croft_arguments
   initrd /live/initrd.img

@@ -1,6 +1,6 @@
 /**
  * The installer's commands on a live or installed appliance, run by the units in installer/units:
- * `install` (unattended, from answers), `health`, `commit`, `roll-back`, `update-from-medium`,
+ * `install` (unattended, from answers), `install-asking`, `health`, `commit`, `roll-back`, `update-from-medium`,
  * `prepare-kubernetes`. What they say goes to
  * the console.
  */
@@ -19,6 +19,7 @@ const commands: Record<string, (commandLine: string) => Promise<void>> = {
     const { install } = await import('./install.ts');
     await install(commandLine, say('croft-install'));
   },
+  'install-asking': async () => (await import('./install.ts')).installAsking(say('croft-install')),
   health: async () => {
     await checkHealth();
     say('croft-health')('healthy');

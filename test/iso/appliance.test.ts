@@ -245,3 +245,35 @@ test('a disk with data is refused unless named, and stays as it was', async () =
   await box.cut();
   expect(await sha256(disk)).toBe(before);
 });
+
+test('an installation asked for at the serial console: wrong answers, back, and through', async () => {
+  const disk = join(scratch, 'asked.raw');
+  await makeDisk(disk, diskSize);
+  const asking = join(scratch, 'asking.iso');
+  await copyFile(image.iso, asking);
+  await customizeIso(asking, { entry: 'ask', timeout: 0 });
+  const box = await startMachine({ firmware: 'bios', disk, cd: asking, serial: 'WD-77' }, 'asked');
+  const answer = async (question: RegExp, text: string): Promise<void> => {
+    await box.expect(question, patience.userspace);
+    box.type(`${text}\r`);
+  };
+  await answer(/Begin\? \[yes\]: /, '');
+  await answer(/1 {2}\/dev\/vda, .*serial WD-77, empty/, '7');
+  await box.expect(/A number from 1 to 1\./, patience.step);
+  await answer(/Number of the disk \[1\]: /, '');
+  await answer(/Name \[croft1\]: /, 'Bad Name');
+  await box.expect(/The name must be one DNS label/, patience.step);
+  await answer(/Name \[croft1\]: /, 'asked');
+  await answer(/User name \[admin\]: /, '<');
+  await answer(/Name \[asked\]: /, '');
+  await answer(/User name \[admin\]: /, 'ada');
+  await answer(/Password: /, 'short');
+  await box.expect(/5 characters; it must be at least 10/, patience.step);
+  await answer(/Password: /, 'correct horse battery');
+  await answer(/Type erase to begin: /, 'no');
+  await answer(/Type erase to begin: /, 'erase');
+  await box.expect(new RegExp(`\\[${steps}/${steps}\\] Done`), patience.userspace);
+  expect(await choice(box)).toBe('A');
+  await box.expect(/systemd\.hostname=asked/, patience.kernel);
+  expect(box.transcript).not.toContain('correct horse');
+});

@@ -118,6 +118,11 @@ export class Machine {
     }
   }
 
+  /** Types on its serial port. */
+  type(text: string): void {
+    this.#socket?.write(text);
+  }
+
   /** Waits until the machine has switched itself off. */
   async ended(seconds: number): Promise<void> {
     await eventually(() => this.#ended !== undefined, { timeout: seconds * 1000 }).catch(() => {
