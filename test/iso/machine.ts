@@ -3,8 +3,8 @@
  * Text that means it went wrong fails a wait at once instead of at its deadline. Nothing here reaches a network.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createWriteStream, readFileSync, type WriteStream } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,6 +53,7 @@ export class Machine {
   #directory = '';
   #child: ChildProcess | undefined;
   #socket: Socket | undefined;
+  #log: WriteStream | undefined;
   #text = '';
   #carry = '';
   #seen = 0;
@@ -74,6 +75,8 @@ export class Machine {
   }
 
   async start(): Promise<void> {
+    // Written as it comes: a machine that takes long can be watched.
+    if (this.#options.log) this.#log = createWriteStream(this.#options.log);
     this.#directory = await mkdtemp(join(tmpdir(), 'croft-iso-'));
     const path = join(this.#directory, 'serial');
     const argv = await this.#argv(path);
@@ -140,8 +143,7 @@ export class Machine {
   async dispose(): Promise<void> {
     if (this.#ended === undefined) this.#child?.kill('SIGKILL');
     this.#socket?.destroy();
-    const { log } = this.#options;
-    if (log) await writeFile(log, this.#text);
+    this.#log?.end();
     if (this.#directory) await rm(this.#directory, { recursive: true, force: true });
   }
 
@@ -149,7 +151,9 @@ export class Machine {
     const text = this.#carry + chunk;
     this.#carry = cutEscape.exec(text)?.[0] ?? '';
     const whole = text.slice(0, text.length - this.#carry.length);
-    this.#text += whole.replace(escapes, '').replaceAll('\r', '');
+    const plain = whole.replace(escapes, '').replaceAll('\r', '');
+    this.#text += plain;
+    this.#log?.write(plain);
   }
 
   /** Seconds of processor time the emulator has used (proc_pid_stat(5), fields 14 and 15, in hundredths). */
