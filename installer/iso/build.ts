@@ -27,6 +27,7 @@ import {
   enabledUnits,
   guestToolPackages,
   imagePackages,
+  installedOnlyUnits,
   maskedUnits,
   toolPackages,
   trimmed,
@@ -103,7 +104,7 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
   const compression = options.compression ?? (variant === 'full' ? 15 : 3);
   const full = variant === 'full' ? await fullParts(options, make) : undefined;
   const code = await hashFiles(home, await rootSources(home, variant));
-  const lists = [maskedUnits, disabledUnits, enabledUnits, trimmed, trimmedModules];
+  const lists = [maskedUnits, disabledUnits, installedOnlyUnits, enabledUnits, trimmed, trimmedModules];
   const { key, trusted } = await updateKeys(options);
   const imageKey = hashOf(recipe, baseKey, bootKey, release, compression, code, lists, full?.kubernetes, full?.guest, trusted);
   if (options.again) await rm(join(cache, `image-${variant}-${imageKey}`), { recursive: true, force: true });

@@ -189,6 +189,20 @@ export const disabledUnits: Record<Variant, string[]> = {
   ],
 };
 
+/** Units of Debian that only an installed box starts: a live system installs, and should be quick. */
+export const installedOnlyUnits: Record<Variant, string[]> = {
+  mini: [],
+  full: [
+    'openvswitch-switch.service',
+    'ovsdb-server.service',
+    'ovs-vswitchd.service',
+    'ovs-record-hostname.service',
+    'chrony.service',
+    'lldpd.service',
+    'smartmontools.service',
+  ],
+};
+
 /** Units of Debian that its packages leave off. */
 export const enabledUnits: Record<Variant, string[]> = {
   mini: [],

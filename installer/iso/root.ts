@@ -12,6 +12,7 @@ import { packageFolders } from './node-modules.ts';
 import {
   disabledUnits,
   enabledUnits,
+  installedOnlyUnits,
   maskedUnits,
   npmPackages,
   sourceParts,
@@ -69,6 +70,14 @@ export async function makeRoot(directory: string, { variant, home, base, loaders
   await writeFile(join(croft, 'health-units'), health.join(''));
   for (const name of maskedUnits[variant]) await link('/dev/null', join(root, 'etc/systemd/system', name));
   await disable(root, disabledUnits[variant]);
+  for (const name of installedOnlyUnits[variant]) {
+    const dropIns = join(root, 'etc/systemd/system', `${name}.d`);
+    await mkdir(dropIns, { recursive: true });
+    await writeFile(join(dropIns, 'croft.conf'), '[Unit]\nConditionKernelCommandLine=croft.slot\n');
+  }
+  // Slow machines (emulated ones, old disks) start all of this in minutes; 90 seconds each would fail them.
+  await mkdir(join(root, 'etc/systemd/system.conf.d'), { recursive: true });
+  await writeFile(join(root, 'etc/systemd/system.conf.d/croft.conf'), '[Manager]\nDefaultTimeoutStartSec=5min\n');
   for (const name of enabledUnits[variant]) {
     await enable(root, name, await readFile(join(root, 'usr/lib/systemd/system', name), 'utf8'));
   }
