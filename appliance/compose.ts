@@ -10,6 +10,7 @@ import { readIdentity, settingsOf } from './cluster/peers/identity.ts';
 import { isShutOut } from './cluster/peers/fence.ts';
 import type { Peers } from './cluster/peers/peers.ts';
 import { hostSubnets, joinPodNetwork, rememberReads, settleOnCluster } from './compose/cluster.ts';
+import { offerFirstImage, offerFirstTypes } from './compose/first-offers.ts';
 import { orUndo, type Stack } from './compose/stack.ts';
 import { keepApiAccount } from './cluster/api-account.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
@@ -18,7 +19,7 @@ import { CroftError } from './errors.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
 import { bootId } from './host/process-info.ts';
 import type { Logger } from './host/logger.ts';
-import { ensureInstancetypes, ensureLocalPool, requestTinyImage } from './defaults.ts';
+import { ensureLocalPool } from './defaults.ts';
 import { finishRestore } from './node/restore.ts';
 import { reportNode, thisNodeName, type Component, type NodeFacts } from './node/report.ts';
 import { type PortOwner, servePort } from './port/server.ts';
@@ -61,9 +62,6 @@ export type Box = {
   changed: Promise<void>;
   stop(): Promise<void>;
 };
-
-const firstImageOffered = 'first-image-offered';
-const firstTypesMade = 'first-types-made';
 
 export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
 
@@ -271,20 +269,6 @@ async function openStore(config: Config, path: string, logger: Logger): Promise<
   ]);
   await installCrds(config.kubeconfig);
   return openKubernetesStore({ kubeconfig: config.kubeconfig });
-}
-
-/** Once in a box's life: instance types and preferences. */
-async function offerFirstTypes(store: ResourceStore, box: BoxStore): Promise<void> {
-  if (box.journal.get(firstTypesMade) !== undefined) return;
-  await ensureInstancetypes(store);
-  box.journal.put(firstTypesMade, 'yes');
-}
-
-/** Once in a box's life: the image `tiny`, so that there is something to run. Deleted, it stays deleted. */
-async function offerFirstImage(store: ResourceStore, box: BoxStore): Promise<void> {
-  if (box.journal.get(firstImageOffered) !== undefined) return;
-  if ((await store.list(image, { limit: 1 })).items.length === 0) await requestTinyImage(store);
-  box.journal.put(firstImageOffered, 'yes');
 }
 
 type VmParts = {

@@ -80,9 +80,14 @@ export async function serveBox(args: string[]): Promise<number> {
     parseArgs({ args, options: { 'api-user': { type: 'string' } } }).values['api-user'] ?? 'croft',
   );
   const config = loadConfig();
-  const box = await composeBoxPart(config, { logger, simulated: false, apiAccount });
+  const stopped = ending();
+  let box = await composeBoxPart(config, { logger, simulated: false, apiAccount });
   await recordService(config.run);
-  await ending();
+  while ((await Promise.race([stopped, box.changed])) !== 'stop') {
+    say('This box’s part in its cluster has changed: the service starts anew; guests run on.');
+    await box.stop();
+    box = await composeBoxPart(config, { logger, simulated: false, apiAccount });
+  }
   await box.stop();
   await forgetService(config.run);
   return 0;
@@ -98,9 +103,9 @@ export async function serveApi(): Promise<number> {
 }
 
 /** Resolves when the service is asked to end. */
-const ending = (): Promise<void> =>
-  new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+const ending = (): Promise<'stop'> =>
+  new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('stop'));
   });
 
 /** @throws CroftError `not-found` when the machine has no such account */

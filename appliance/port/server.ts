@@ -27,7 +27,14 @@ import type {
   VmKey,
 } from '../ports.ts';
 
-export type PortParts = { port: BoxPort; uploads: ImageUploads; exports: VmExports; tasks: RemoteTasks; events: EventView; logger: Logger };
+export type PortParts = {
+  port: BoxPort;
+  uploads: ImageUploads;
+  exports: VmExports;
+  tasks: RemoteTasks;
+  events: EventView;
+  logger: Logger;
+};
 /** The account that alone may connect, beside root. */
 export type PortOwner = { uid: number; gid: number };
 
@@ -37,7 +44,17 @@ const bodyLimit = 64 * 1024;
 /** Bytes a reader of records may lag behind; a slower one is cut off and connects anew. */
 const lagLimit = 4 * 1024 * 1024;
 
-type Body = { vm: VmKey; action: GuestAction; id: string; subject: string; range: Range; size: number; wish: Parameters<VmExports['begin']>[1]; request: InitRequest; by?: string };
+type Body = {
+  vm: VmKey;
+  action: GuestAction;
+  id: string;
+  subject: string;
+  range: Range;
+  size: number;
+  wish: Parameters<VmExports['begin']>[1];
+  request: InitRequest;
+  by?: string;
+};
 type Answer = (parts: PortParts, body: Body) => Promise<unknown>;
 
 const answers: Record<string, Answer> = {
