@@ -147,6 +147,50 @@ test('an update that cannot be read falls back by itself', async () => {
   expect(await choice(box)).toBe('A');
 });
 
+test.each(['bios', 'secure-boot'] as const)('the medium starts where a disk holds an installation (%s)', async (firmware) => {
+  const disk = await installedCopy('begun.raw');
+  await unfinish(disk);
+  const box = await startMachine({ firmware, disk, cd: medium }, `begun-${firmware}`);
+  await box.expect(/Linux version.*|croft-boot: .*/, patience.kernel);
+  await box.expect(/Command line: .* croft\.install/, patience.step);
+});
+
+test('a power cut in mid-installation: it starts the old or installs again', async () => {
+  const seed = Number(process.env.CROFT_SEED ?? Date.now() % 100_000);
+  // Every step that writes to the disk, and up to two seconds into it.
+  const step = 5 + (seed % (steps - 5));
+  const wait = Math.floor(seed / 9) % 2000;
+  print(`power cut: CROFT_SEED=${seed}, ${wait} ms into step ${step} of ${steps}`);
+  const disk = join(scratch, 'cut.raw');
+  await makeDisk(disk, diskSize);
+  const cut = await startMachine({ firmware: 'bios', disk, cd: medium }, 'cut-1');
+  await cut.expect(new RegExp(`\\[${step}/${steps}\\]`), patience.userspace);
+  await new Promise((resolve) => setTimeout(resolve, wait));
+  await cut.cut();
+  const box = await startMachine({ firmware: 'bios', disk, cd: medium }, 'cut-2');
+  const [, slot] = await box.expect(/croft-boot: slot=([AB]) |croft-install: Croft/, patience.userspace);
+  print(slot ? 'the installation was finished' : 'the medium started again');
+  if (!slot) {
+    await box.expect(new RegExp(`\\[${steps}/${steps}\\] Done`), patience.step);
+    expect(await choice(box)).toBe('A');
+  }
+  await committed(box);
+});
+
+test('a disk with data is refused unless named, and stays as it was', async () => {
+  const disk = join(scratch, 'data.raw');
+  await makeDisk(disk, diskSize);
+  await run(['mkfs.ext4', '-q', '-L', 'precious', disk]);
+  const before = await sha256(disk);
+  const box = await startMachine({ firmware: 'bios', disk, cd: medium, serial: 'WD-1234' }, 'refused');
+  const [, reason] = await box.expect(/croft-install: failed: (.*)/, patience.userspace);
+  expect(reason).toContain(
+    '/dev/vda (serial WD-1234) is not empty: ext4. To erase it, name it in the answers: systemDisk: {serial: WD-1234}.',
+  );
+  await box.cut();
+  expect(await sha256(disk)).toBe(before);
+});
+
 /** A medium labelled CROFT-UPDATE with a bundle of a newer release. */
 async function updateMedium(change?: (bundle: string) => Promise<void>): Promise<string> {
   const epoch = image.release.epoch + 60;
@@ -200,50 +244,6 @@ test('a damaged update is refused before anything is written', async () => {
   await box.cut();
   expect(await readBootState(disk)).toMatchObject({ order: ['A', 'B'], good: 'A', slots: { B: { ok: false } } });
   expect(await slotBegins(disk, 'B')).toBe('empty');
-});
-
-test.each(['bios', 'secure-boot'] as const)('the medium starts where a disk holds an installation (%s)', async (firmware) => {
-  const disk = await installedCopy('begun.raw');
-  await unfinish(disk);
-  const box = await startMachine({ firmware, disk, cd: medium }, `begun-${firmware}`);
-  await box.expect(/Linux version.*|croft-boot: .*/, patience.kernel);
-  await box.expect(/Command line: .* croft\.install/, patience.step);
-});
-
-test('a power cut in mid-installation: it starts the old or installs again', async () => {
-  const seed = Number(process.env.CROFT_SEED ?? Date.now() % 100_000);
-  // Every step that writes to the disk, and up to two seconds into it.
-  const step = 5 + (seed % (steps - 5));
-  const wait = Math.floor(seed / 9) % 2000;
-  print(`power cut: CROFT_SEED=${seed}, ${wait} ms into step ${step} of ${steps}`);
-  const disk = join(scratch, 'cut.raw');
-  await makeDisk(disk, diskSize);
-  const cut = await startMachine({ firmware: 'bios', disk, cd: medium }, 'cut-1');
-  await cut.expect(new RegExp(`\\[${step}/${steps}\\]`), patience.userspace);
-  await new Promise((resolve) => setTimeout(resolve, wait));
-  await cut.cut();
-  const box = await startMachine({ firmware: 'bios', disk, cd: medium }, 'cut-2');
-  const [, slot] = await box.expect(/croft-boot: slot=([AB]) |croft-install: Croft/, patience.userspace);
-  print(slot ? 'the installation was finished' : 'the medium started again');
-  if (!slot) {
-    await box.expect(new RegExp(`\\[${steps}/${steps}\\] Done`), patience.step);
-    expect(await choice(box)).toBe('A');
-  }
-  await committed(box);
-});
-
-test('a disk with data is refused unless named, and stays as it was', async () => {
-  const disk = join(scratch, 'data.raw');
-  await makeDisk(disk, diskSize);
-  await run(['mkfs.ext4', '-q', '-L', 'precious', disk]);
-  const before = await sha256(disk);
-  const box = await startMachine({ firmware: 'bios', disk, cd: medium, serial: 'WD-1234' }, 'refused');
-  const [, reason] = await box.expect(/croft-install: failed: (.*)/, patience.userspace);
-  expect(reason).toContain(
-    '/dev/vda (serial WD-1234) is not empty: ext4. To erase it, name it in the answers: systemDisk: {serial: WD-1234}.',
-  );
-  await box.cut();
-  expect(await sha256(disk)).toBe(before);
 });
 
 test('an installation asked for at the serial console: wrong answers, back, and through', async () => {
