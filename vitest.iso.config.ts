@@ -4,8 +4,9 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/iso/**/*.test.ts'],
-    testTimeout: 15 * 60_000,
-    hookTimeout: 20 * 60_000,
+    globalSetup: 'test/iso/packages.ts',
+    testTimeout: 40 * 60_000,
+    hookTimeout: 40 * 60_000,
     fileParallelism: false,
     maxWorkers: 1,
     bail: 1,

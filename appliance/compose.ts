@@ -11,15 +11,20 @@ import { isShutOut } from './cluster/peers/fence.ts';
 import type { Peers } from './cluster/peers/peers.ts';
 import { migrationParts } from './cluster/migration-parts.ts';
 import { hostSubnets, joinPodNetwork, rememberReads, settleOnCluster } from './compose/cluster.ts';
-import { createStack, type Stack } from './compose/stack.ts';
+import { offerFirstImage, offerFirstTypes } from './compose/first-offers.ts';
+import { orUndo, type Stack } from './compose/stack.ts';
+import { keepApiAccount } from './cluster/api-account.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
 import { pod, shadowLabel } from './cluster/shadow-pod.ts';
+import { CroftError } from './errors.ts';
 import { makeDirectories, parseListen, type Config } from './config.ts';
 import { bootId } from './host/process-info.ts';
 import type { Logger } from './host/logger.ts';
-import { ensureInstancetypes, ensureLocalPool, requestTinyImage } from './defaults.ts';
+import { ensureLocalPool } from './defaults.ts';
 import { finishRestore } from './node/restore.ts';
 import { reportNode, thisNodeName, type Component, type NodeFacts } from './node/report.ts';
+import { type PortOwner, servePort } from './port/server.ts';
+import type { BoxPort, ImageUploads, VmExports } from './ports.ts';
 import { createQemuHypervisor } from './qemu/hypervisor.ts';
 import { removeEfiVars } from './qemu/firmware.ts';
 import { startInformer, type Informer } from './reconcile/informer.ts';
@@ -45,6 +50,7 @@ import { startNetwork, type NetworkService } from '../network/reconciler.ts';
 import { SimSwitchDriver, simHost } from '../network/sim.ts';
 import { startStorage, type StorageService } from '../storage/reconciler.ts';
 import { startApi } from '../ui-api/server/start.ts';
+import { portPaths, startFace } from './compose-api.ts';
 
 export type Box = {
   /** Where the API answers, e.g. `http://127.0.0.1:8440`. */
@@ -56,23 +62,71 @@ export type Box = {
   stop(): Promise<void>;
 };
 
-const firstImageOffered = 'first-image-offered';
-const firstTypesMade = 'first-types-made';
-
 export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
 
+/** A box without its API: that is another process (compose-api.ts), reached over the port. */
+export type BoxPart = Pick<Box, 'changed' | 'stop'>;
+
 /** Starts a box and resolves when it serves. Whatever was started is stopped again when a part fails. */
-export async function composeBox(config: Config, options: ComposeOptions): Promise<Box> {
-  const stack = createStack(options.logger);
-  try {
-    return await compose(config, options, stack);
-  } catch (error) {
-    await stack.unwind();
-    throw error;
-  }
+export const composeBox = (config: Config, options: ComposeOptions): Promise<Box> =>
+  orUndo(options.logger, (stack) => compose(config, options, stack));
+
+/** Starts all of a box but its API, and the port for the account that runs it. */
+export const composeBoxPart = (config: Config, options: ComposeOptions & { apiAccount: PortOwner }): Promise<BoxPart> =>
+  orUndo(options.logger, (stack) => composePart(config, options, stack));
+
+async function compose(given: Config, options: ComposeOptions, stack: Stack): Promise<Box> {
+  const { logger } = options;
+  const core = await composeCore(given, options, stack);
+  const { config, store, box, port, uploads, exports, staleSince, nodeName } = core;
+  const { tasks, events } = box;
+  const api = await startApi({ config, store, box, port, uploads, exports, tasks, events, logger, version, staleSince });
+  stack.push('api', () => api.close());
+  if (core.inCluster) await startFace(config, { store: core.source, port, nodeName, logger }, stack);
+  logger.info({ url: api.url, adopted: core.adopted }, 'ready');
+  core.resume();
+  return { url: api.url, setupUrl: api.setupUrl, changed: core.changed, stop: () => stack.unwind() };
 }
 
-async function compose(given: Config, { logger, simulated }: ComposeOptions, stack: Stack): Promise<Box> {
+async function composePart(given: Config, options: ComposeOptions & { apiAccount: PortOwner }, stack: Stack): Promise<BoxPart> {
+  const { logger, apiAccount } = options;
+  if (given.store !== 'kubernetes')
+    throw new CroftError('invalid-input', 'CROFT_STORE: box and API as two processes share a cluster; it must be kubernetes.');
+  const core = await composeCore(given, options, stack);
+  const { config, box, port, uploads, exports } = core;
+  const { tasks, events } = box;
+  const { portSocket, portKubeconfig } = portPaths(config);
+  const account = await keepApiAccount({ admin: config.kubeconfig, target: portKubeconfig, owner: apiAccount, logger });
+  stack.push('API account', () => account.stop());
+  const served = await servePort(portSocket, apiAccount, { port, uploads, exports, tasks, events, logger });
+  stack.push('port', () => served.close());
+  logger.info({ adopted: core.adopted }, 'ready');
+  core.resume();
+  return { changed: core.changed, stop: () => stack.unwind() };
+}
+
+type Core = {
+  config: Config;
+  nodeName: string;
+  /** What the API reads: from memory while the cluster is away. */
+  store: ResourceStore;
+  staleSince: (() => Date | undefined) | undefined;
+  /** The store itself. */
+  source: ResourceStore;
+  box: BoxStore;
+  port: BoxPort;
+  uploads: ImageUploads;
+  exports: VmExports;
+  inCluster: boolean;
+  /** How many guests were found running. */
+  adopted: number;
+  changed: Box['changed'];
+  /** Goes on with what the end of the service cut off. */
+  resume(): void;
+};
+
+/** Store, network, storage, virtual machines and cluster. */
+async function composeCore(given: Config, { logger, simulated }: ComposeOptions, stack: Stack): Promise<Core> {
   const identity = await readIdentity(given.data);
   const joined = settingsOf(given, identity);
   const nodeName = joined.node === '' ? thisNodeName() : joined.node;
@@ -176,36 +230,26 @@ async function compose(given: Config, { logger, simulated }: ComposeOptions, sta
   const reads = inCluster
     ? await rememberReads(store, Object.values(informers) as unknown as Informer[], logger, stack)
     : undefined;
-  const api = await startApi({
+  if (pods) {
+    const instances = informers.virtualMachineInstance;
+    await joinPodNetwork(config, { pods, instances, linker: networks.podLinker, nodeName, logger }, stack);
+  }
+  await report({ store, config, nodeName, peer: peers?.facts, networks, hypervisor, logger });
+  await offerFirstImage(store, box);
+  return {
     config,
+    nodeName,
     store: reads?.store ?? store,
+    staleSince: reads?.staleSince,
+    source: store,
     box,
     port,
     uploads: storage.uploads,
     exports,
-    logger,
-    version,
-    staleSince: reads?.staleSince,
-  });
-  stack.push('api', () => api.close());
-  if (pods) {
-    const instances = informers.virtualMachineInstance;
-    await joinPodNetwork(config, { pods, instances, linker: networks.podLinker, nodeName, logger }, stack);
-    const { startKubeFace } = await import('../ui-api/server/kube/start.ts');
-    const context = { store, port: vms.port, version };
-    const face = await startKubeFace({ kubeconfig: config.kubeconfig, nodeName, context, logger });
-    stack.push('kubernetes face', () => face.close());
-  }
-
-  await report({ store, config, nodeName, peer: peers?.facts, networks, hypervisor, logger });
-  await offerFirstImage(store, box);
-  logger.info({ url: api.url, adopted: vms.adopted.length }, 'ready');
-  clusterPort?.resume();
-  return {
-    url: api.url,
-    setupUrl: api.setupUrl,
+    inCluster: pods !== undefined,
+    adopted: vms.adopted.length,
     changed: Promise.race([replaced, ...(peers ? [peers.changed] : [])]),
-    stop: () => stack.unwind(),
+    resume: () => clusterPort?.resume(),
   };
 }
 
@@ -224,20 +268,6 @@ async function openStore(config: Config, path: string, logger: Logger): Promise<
   ]);
   await installCrds(config.kubeconfig);
   return openKubernetesStore({ kubeconfig: config.kubeconfig });
-}
-
-/** Once in a box's life: instance types and preferences. */
-async function offerFirstTypes(store: ResourceStore, box: BoxStore): Promise<void> {
-  if (box.journal.get(firstTypesMade) !== undefined) return;
-  await ensureInstancetypes(store);
-  box.journal.put(firstTypesMade, 'yes');
-}
-
-/** Once in a box's life: the image `tiny`, so that there is something to run. Deleted, it stays deleted. */
-async function offerFirstImage(store: ResourceStore, box: BoxStore): Promise<void> {
-  if (box.journal.get(firstImageOffered) !== undefined) return;
-  if ((await store.list(image, { limit: 1 })).items.length === 0) await requestTinyImage(store);
-  box.journal.put(firstImageOffered, 'yes');
 }
 
 type VmParts = {

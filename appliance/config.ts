@@ -188,3 +188,10 @@ export function makeDirectories(config: Config): Paths {
   mkdirSync(join(config.run, 'api'), { recursive: true, mode: 0o700 });
   return paths;
 }
+
+/** Makes the directories of an API that is a process of its own; its socket's is its service manager's to make. */
+export function makeApiDirectories(config: Config): Paths {
+  const paths = pathsOf(config);
+  for (const path of [config.data, paths.keys]) mkdirSync(path, { recursive: true, mode: 0o700 });
+  return paths;
+}

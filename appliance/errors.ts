@@ -113,6 +113,11 @@ export const catalogue = {
     title: 'The bytes do not have the expected checksum',
     fix: 'Check the checksum, or fetch the file again.',
   },
+  'signature-refused': {
+    status: 422,
+    title: 'The signature is not one this box trusts',
+    fix: 'Take the update from where the release is published; a box trusts the keys its own release brought.',
+  },
   'download-failed': {
     status: 502,
     title: 'The download failed',

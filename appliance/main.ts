@@ -10,9 +10,13 @@ type Verb = (args: string[]) => Promise<number>;
 const boxVerbs: Record<string, Verb> = {
   start: async (args) => (await import('./start.ts')).start(args),
   serve: async (args) => (await import('./start.ts')).serve(args),
+  'serve-box': async (args) => (await import('./start.ts')).serveBox(args),
+  'serve-api': async () => (await import('./start.ts')).serveApi(),
   dev: async (args) => (await import('./start.ts')).dev(args),
   demo: async (args) => (await import('./demo/demo.ts')).demo(args),
   k3s: async (args) => (await import('./cluster/k3s-command.ts')).k3sCommand(args, await fetcher()),
+  // Installed appliances only.
+  update: async (args) => (await import('../installer/update/command.ts')).updateCommand(args),
   uninstall: async (args) => (await import('./install/uninstall.ts')).uninstallCommand(args, loadConfig()),
 };
 

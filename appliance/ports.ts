@@ -5,6 +5,8 @@
 import type { Duplex } from 'node:stream';
 import type { History, Range } from './metrics/series.ts';
 import type { GuestFilesystem, GuestStats, GuestUser } from './vm/hypervisor.ts';
+import type { Events } from './reconcile/events.ts';
+import type { Task, Tasks } from './reconcile/tasks.ts';
 
 export type VmKey = { name: string; namespace: string };
 
@@ -132,3 +134,10 @@ export interface BoxPort {
   /** Bytes of memory that VMs could still be given, and in all. */
   capacity(): Promise<{ memoryFree: number; memoryTotal: number; cpus: number }>;
 }
+
+/** Tasks as the API sees them: its own and the box's. Cancelling may have to travel. */
+export type TaskView = Omit<Tasks, 'cancel'> & { cancel(id: string): Task | Promise<Task> };
+/** The box's tasks from another process. */
+export type RemoteTasks = Omit<TaskView, 'run'>;
+/** What the API sees of the box's events. */
+export type EventView = Pick<Events, 'list' | 'subscribe'>;

@@ -7,7 +7,7 @@ import { flushCompileCache } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { composeBox, type Box } from './compose.ts';
+import { composeBox, composeBoxPart, type Box } from './compose.ts';
 import { loadConfig, settings, type Config, type SettingName } from './config.ts';
 import { CroftError, messageOf } from './errors.ts';
 import { createLogger } from './host/logger.ts';
@@ -70,6 +70,53 @@ const changedSettings = (config: Config): string[] =>
 
 export const serve = async (args: string[]): Promise<number> => run(loadConfig(parseFlags(args, []).flags), false);
 
+/**
+ * `croft serve-box --api-user NAME` and `croft serve-api`: the two processes of an appliance. The box as root, the API
+ * as that user; neither installs anything.
+ */
+export async function serveBox(args: string[]): Promise<number> {
+  const logger = createLogger(loadConfig().log);
+  const apiAccount = await accountOf(
+    parseArgs({ args, options: { 'api-user': { type: 'string' } } }).values['api-user'] ?? 'croft',
+  );
+  const config = loadConfig();
+  const stopped = ending();
+  let box = await composeBoxPart(config, { logger, simulated: false, apiAccount });
+  await recordService(config.run);
+  while ((await Promise.race([stopped, box.changed])) !== 'stop') {
+    say('This box’s part in its cluster has changed: the service starts anew; guests run on.');
+    await box.stop();
+    box = await composeBoxPart(config, { logger, simulated: false, apiAccount });
+  }
+  await box.stop();
+  await forgetService(config.run);
+  return 0;
+}
+
+export async function serveApi(): Promise<number> {
+  const config = loadConfig();
+  const api = await (await import('./compose-api.ts')).composeApi(config, createLogger(config.log));
+  for (const line of greeting(api)) process.stdout.write(`${line}\n`);
+  await ending();
+  await api.stop();
+  return 0;
+}
+
+/** Resolves when the service is asked to end. */
+const ending = (): Promise<'stop'> =>
+  new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('stop'));
+  });
+
+/** @throws CroftError `not-found` when the machine has no such account */
+async function accountOf(user: string): Promise<{ uid: number; gid: number }> {
+  const line = (await readFile('/etc/passwd', 'utf8')).split('\n').find((entry) => entry.startsWith(`${user}:`));
+  const [, , uid, gid] = line?.split(':') ?? [];
+  if (uid === undefined || gid === undefined)
+    throw new CroftError('not-found', `--api-user: there is no account ${JSON.stringify(user)}.`);
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
 /** Everything simulated, in a directory of its own unless told otherwise. */
 export async function dev(args: string[]): Promise<number> {
   const { flags } = parseFlags(args, []);
@@ -101,7 +148,7 @@ async function run(config: Config, simulated: boolean): Promise<number> {
 }
 
 /** The one line at the end of a start: the address and how to sign in. */
-function greeting(box: Box): string[] {
+function greeting(box: Pick<Box, 'url' | 'setupUrl'>): string[] {
   const signIn = box.setupUrl ? `Set the administrator's password: ${box.setupUrl}` : `Sign in at ${box.url}`;
   return [`Croft is ready at ${box.url}  ·  ${signIn}  ·  or use \`croft\` here as root.`];
 }

@@ -7,7 +7,10 @@ import { Value } from 'typebox/value';
 import { parseDocument } from 'yaml';
 import { CroftError, type FieldError } from '../appliance/errors.ts';
 
-const hostnamePattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
+export const hostnamePattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
+
+/** Characters; as the API asks for (ui-api/schemas/objects.ts). */
+export const leastPassword = 10;
 
 export const answersSchema = Type.Object(
   {
@@ -19,6 +22,16 @@ export const answersSchema = Type.Object(
       Type.Literal('auto'),
       Type.Object({ serial: Type.String({ minLength: 1 }) }, { additionalProperties: false }),
     ]),
+    /** The first administrator; without it the machine's log shows a one-time link. */
+    administrator: Type.Optional(
+      Type.Object(
+        {
+          name: Type.Optional(Type.String({ pattern: hostnamePattern })),
+          password: Type.String({ minLength: leastPassword, maxLength: 1024 }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
     /** What follows a finished installation. */
     finish: Type.Optional(Type.Union([Type.Literal('reboot'), Type.Literal('power-off')])),
   },
@@ -26,12 +39,14 @@ export const answersSchema = Type.Object(
 );
 export type Answers = Static<typeof answersSchema>;
 
-const expectations: Record<string, string> = {
+/** What would be right, for each field. */
+export const expectations = {
   version: 'must be 1',
   hostname: 'must be one DNS label: 1 to 63 of a-z, 0-9 and -, not beginning or ending with -',
   systemDisk: 'must be auto, or {serial: SERIAL} to name a disk whose content may be erased',
+  administrator: 'must be {name: NAME, password: TEXT} with at least 10 characters of password; without name it is admin',
   finish: 'must be reboot or power-off',
-};
+} as const;
 const fieldNames = Object.keys(answersSchema.properties);
 
 /** Reads an answers file. @throws CroftError `invalid-input` naming each wrong field, its value and what would be right */
@@ -64,6 +79,8 @@ function wrongFields(value: Record<string, unknown>): FieldError[] {
 
 function explain(name: string, value: Record<string, unknown>): string {
   if (!fieldNames.includes(name)) return `${name} is no field; there are ${fieldNames.join(', ')}`;
-  if (!(name in value)) return `${name} is missing: it ${expectations[name]}`;
-  return `${name}: ${JSON.stringify(value[name])} ${expectations[name]}`;
+  if (!(name in value)) return `${name} is missing: it ${(expectations as Record<string, string>)[name]}`;
+  // Passwords do not belong on a console.
+  const shown = name === 'administrator' ? '' : `${JSON.stringify(value[name])} `;
+  return `${name}: ${shown}${(expectations as Record<string, string>)[name]}`;
 }

@@ -37,7 +37,7 @@ async function applyStep(step: Step): Promise<void> {
     case 'verify-slot':
       return verifySlot(step.partition);
     case 'fill-state':
-      return mounted(step.partition, 'ext4', 'rw', (root) => writeTree(root, step.files));
+      return mounted(step.partition, 'ext4', 'rw', (root) => writeTree(root, step.files, 0o600));
     case 'embed-core':
       return writePartitionStart(step.partition, placeCore(await readFile(step.core), await startOf(step.partition)));
     case 'finish-esp':
@@ -62,11 +62,11 @@ async function makeEnvironment(image: string, variables: Record<string, string>)
   await run(['mcopy', '-i', image, block, '::/grubenv']);
 }
 
-async function writeTree(directory: string, files: Record<string, string>): Promise<void> {
+async function writeTree(directory: string, files: Record<string, string>, mode = 0o644): Promise<void> {
   for (const [name, text] of Object.entries(files)) {
     const path = join(directory, name);
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, text);
+    await writeFile(path, text, { mode });
   }
 }
 

@@ -111,7 +111,9 @@ export const mediumLabel = 'CROFT';
 
 /**
  * What the medium's GRUB begins with: hands over to the configuration on the medium. It looks for a file that slots
- * do not have: a disk with a Croft system on it comes before a CD in GRUB's search.
+ * do not have: a disk with a Croft system on it comes before a CD in GRUB's search. It stands at `grubFolder` twice:
+ * in the EFI image, where GRUB looks when the medium is a stick, and in the ISO's own file system, where it looks
+ * when the firmware started it from a CD (GRUB then takes the whole CD for its root, not the image inside).
  */
 export const mediumStub = `search --no-floppy --set=root --file /croft/boot.cfg
 set prefix=($root)/boot/grub
@@ -128,6 +130,10 @@ source /croft/boot.cfg
 set common="boot=live live-media=/dev/disk/by-label/${mediumLabel} ${consoles}"
 menuentry "Try Croft without installing" --id live {
   linux /live/vmlinuz $common $croft_arguments
+  initrd /live/initrd.img
+}
+menuentry "Install Croft" --id ask {
+  linux /live/vmlinuz $common panic=20 croft.ask $croft_arguments
   initrd /live/initrd.img
 }
 menuentry "Install Croft (answers file)" --id install {

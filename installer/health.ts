@@ -5,6 +5,7 @@
  */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CroftError, messageOf } from '../appliance/errors.ts';
@@ -30,8 +31,12 @@ export async function checkHealth(): Promise<void> {
   await checkState();
   const listed = await readFile(join(import.meta.dirname, '../health-units'), 'utf8');
   const units = listed.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  for (const unit of units) await checkUnit(unit);
-  if (units.includes('croft.service')) await checkApi();
+  const deadline = Date.now() + (units.includes('croft-api.service') ? patience() : 0);
+  if (units.includes('croft-api.service')) {
+    await checkApi(deadline);
+    await checkNode(deadline);
+  }
+  for (const unit of units) await checkUnit(unit, deadline);
 }
 
 /** The state partition is mounted and takes writes. */
@@ -48,26 +53,49 @@ async function checkState(): Promise<void> {
   }
 }
 
-/** A unit named in health-units (a release lists there what it cannot do without) is active. */
-async function checkUnit(unit: string): Promise<void> {
-  const { stdout } = await run(['systemctl', 'show', '--property=ActiveState', '--value', unit]);
-  if (stdout.trim() !== 'active') throw new CroftError('unavailable', `health: ${unit} is ${stdout.trim()}, not active.`);
-}
+/** Milliseconds: Kubernetes and API need minutes for their first start on a box of the smallest kind. */
+const leastPatience = 10 * 60_000;
+/** A slow machine (an emulated one) gets this many times what it took to come as far as this check. */
+const slownessFactor = 8;
+const patience = (): number => Math.max(leastPatience, slownessFactor * uptime() * 1000);
+const pause = 2_000;
 
-const apiPort = 8440;
-/** Milliseconds: a box of the smallest kind needs a minute for its first start. */
-const apiPatience = 5 * 60_000;
-
-/** The API says it is ready. Its certificate is its own: the answer counts here, not who gives it. */
-async function checkApi(): Promise<void> {
-  const deadline = Date.now() + apiPatience;
+/** Repeats a check until it passes. @throws CroftError `unavailable` with what it said last */
+async function eventually(check: () => Promise<string | undefined>, deadline: number): Promise<void> {
   for (;;) {
-    const status = await askReady().catch(messageOf);
-    if (status === 200) return;
-    if (Date.now() > deadline) throw new CroftError('unavailable', `health: the API is not ready: ${status}.`);
-    await delay(2_000);
+    const wrong = await check().catch(messageOf);
+    if (wrong === undefined) return;
+    if (Date.now() > deadline) throw new CroftError('unavailable', `health: ${wrong}`);
+    await delay(pause);
   }
 }
+
+/** A unit named in health-units (a release lists there what it cannot do without) is active. */
+const checkUnit = (unit: string, deadline: number): Promise<void> =>
+  eventually(async () => {
+    const { stdout } = await run(['systemctl', 'show', '--property=ActiveState', '--value', unit]);
+    return stdout.trim() === 'active' ? undefined : `${unit} is ${stdout.trim()}, not active.`;
+  }, deadline);
+
+const apiPort = 8440;
+
+/** The API says it is ready. Its certificate is its own: the answer counts here, not who gives it. */
+const checkApi = (deadline: number): Promise<void> =>
+  eventually(async () => {
+    const status = await askReady().catch(messageOf);
+    return status === 200 ? undefined : `the API is not ready: ${status}.`;
+  }, deadline);
+
+/** This box's node takes pods. */
+const checkNode = (deadline: number): Promise<void> =>
+  eventually(async () => {
+    const condition = '{.items[0].status.conditions[?(@.type=="Ready")].status}';
+    const { stdout } = await run(['k3s', 'kubectl', 'get', 'nodes', '-o', `jsonpath=${condition}`], {
+      env: { KUBECONFIG: '/etc/rancher/k3s/k3s.yaml' },
+      timeout: 60_000,
+    });
+    return stdout.trim() === 'True' ? undefined : 'the Kubernetes node is not Ready.';
+  }, deadline);
 
 const askReady = (): Promise<number | undefined> =>
   new Promise((resolve, reject) => {

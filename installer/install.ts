@@ -1,17 +1,20 @@
-/** An unattended installation inside the live system: answers, preflight, plan, steps. */
+/** An installation inside the live system: answers (from a file, or asked for), preflight, plan, steps. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { access, constants } from 'node:fs/promises';
+import { access, constants, mkdir, open, rm } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { CroftError } from '../appliance/errors.ts';
-import { parseAnswers } from './answers.ts';
+import { type Answers, parseAnswers } from './answers.ts';
 import { applySteps } from './apply.ts';
-import { listDisks } from './disks.ts';
+import { type Disk, listDisks } from './disks.ts';
 import { findAnswers } from './find-answers.ts';
 import { partitionNumber } from './grub-config.ts';
+import { converse } from './interactive/converse.ts';
+import { decide, screens } from './interactive/screens.ts';
+import { openTerminal } from './interactive/terminal.ts';
 import type { PartitionIds } from './layout.ts';
 import { planInstallation } from './plan.ts';
 import { checkMachine } from './preflight.ts';
-import { readRelease } from './release.ts';
+import { readRelease, type Release } from './release.ts';
 
 const medium = '/run/live/medium';
 const loaders = '/usr/lib/croft/boot';
@@ -39,8 +42,37 @@ export async function install(commandLine: string, print: (line: string) => void
   for (const { text: finding } of findings) print(finding);
   const blocking = findings.filter(({ blocks }) => blocks);
   if (blocking.length > 0) throw new CroftError('invalid-state', blocking.map((finding) => finding.text).join(' '));
+  await carryOut(answers, await listDisks(), release, print);
+}
+
+/**
+ * Installs as answered at one of the machine's terminals.
+ * @throws CroftError as install, and Error when the terminal is gone
+ */
+export async function installAsking(print: (line: string) => void): Promise<void> {
+  const release = await readRelease(medium);
+  const machine = { memory: totalmem(), virtualization: await isReadable('/dev/kvm') };
+  const terminal = openTerminal(process.stdin, process.stdout);
+  try {
+    const facts = { release, machine, disks: await listDisks() };
+    const { answers, disks } = decide(await converse(screens, facts, terminal));
+    await carryOut(answers, disks, release, (line) => terminal.write(`croft-install: ${line}\n`));
+  } catch (error) {
+    print('The installation ended. Start the machine again to repeat it.');
+    throw error;
+  } finally {
+    terminal.close();
+  }
+}
+
+async function carryOut(
+  answers: Answers,
+  disks: readonly Disk[],
+  release: Release,
+  print: (line: string) => void,
+): Promise<void> {
   const steps = planInstallation(answers, {
-    disks: await listDisks(),
+    disks,
     release,
     medium,
     loaders,
@@ -48,5 +80,17 @@ export async function install(commandLine: string, print: (line: string) => void
     ids: freshIds(),
     machineId: randomBytes(16).toString('hex'),
   });
-  await applySteps(steps, { print });
+  await mkdir('/run/croft', { recursive: true });
+  const mark = await open('/run/croft/installing', 'wx').catch((cause: unknown) => {
+    throw new CroftError('busy', 'An installation is running at another terminal of this machine.', { cause });
+  });
+  try {
+    await applySteps(steps, { print });
+  } catch (error) {
+    // A failed one may be repeated; after a whole one the machine restarts.
+    await rm('/run/croft/installing');
+    throw error;
+  } finally {
+    await mark.close();
+  }
 }

@@ -1,6 +1,8 @@
 /**
  * The installer's commands on a live or installed appliance, run by the units in installer/units:
- * `install` (unattended, from answers), `health`, `commit`, `roll-back`. What they say goes to the console.
+ * `install` (unattended, from answers), `install-asking`, `health`, `commit`, `roll-back`, `update-from-medium`,
+ * `prepare-kubernetes`. What they say goes to
+ * the console.
  */
 import { readFile } from 'node:fs/promises';
 import { CroftError, isCroftError, messageOf } from '../appliance/errors.ts';
@@ -17,11 +19,15 @@ const commands: Record<string, (commandLine: string) => Promise<void>> = {
     const { install } = await import('./install.ts');
     await install(commandLine, say('croft-install'));
   },
+  'install-asking': async () => (await import('./install.ts')).installAsking(say('croft-install')),
   health: async () => {
     await checkHealth();
     say('croft-health')('healthy');
   },
   commit: async (commandLine) => say('croft-commit')(`slot ${await commitRunning(commandLine)} committed`),
+  'update-from-medium': async (commandLine) =>
+    (await import('./update/medium.ts')).updateFromMedium(commandLine, say('croft-update')),
+  'prepare-kubernetes': async () => (await import('./kubernetes.ts')).prepareKubernetes(),
   'roll-back': async (commandLine) => {
     const what = await leaveRunning(commandLine);
     say('croft-rollback')(

@@ -55,6 +55,14 @@ export const stepTitle: Record<Step['kind'], string> = {
   end: 'Done',
 };
 
+/** Taken, and removed, by the API's first start (ui-api/auth/setup-links.ts). */
+const firstAdministrator = ({ administrator }: Answers): Record<string, string> =>
+  administrator === undefined
+    ? {}
+    : {
+        'api/first-administrator.json': `${JSON.stringify({ user: administrator.name ?? 'admin', password: administrator.password })}\n`,
+      };
+
 /** @throws CroftError `invalid-state` when no disk can be used (chooseDisk) */
 export function planInstallation(answers: Answers, around: Surroundings): Step[] {
   const { release, scratch, loaders, medium, ids, machineId } = around;
@@ -78,7 +86,10 @@ export function planInstallation(answers: Answers, around: Surroundings): Step[]
     {
       kind: 'fill-state',
       partition: partitionPath(disk, 'state'),
-      files: { 'box/installed.json': `${JSON.stringify({ hostname: answers.hostname, version: release.version, machineId })}\n` },
+      files: {
+        'box/installed.json': `${JSON.stringify({ hostname: answers.hostname, version: release.version, machineId })}\n`,
+        ...firstAdministrator(answers),
+      },
     },
     { kind: 'embed-core', partition: partitionPath(disk, 'bios'), disk, core: `${loaders}/core.img` },
     { kind: 'finish-esp', partition: partitionPath(disk, 'esp'), loader: `${loaders}/shimx64.efi` },

@@ -14,3 +14,14 @@ export function createStack(logger: Logger) {
 }
 
 export type Stack = ReturnType<typeof createStack>;
+
+/** Runs `start`; when it fails, what it has pushed is undone. @throws what `start` throws */
+export async function orUndo<T>(logger: Logger, start: (stack: Stack) => Promise<T>): Promise<T> {
+  const stack = createStack(logger);
+  try {
+    return await start(stack);
+  } catch (error) {
+    await stack.unwind();
+    throw error;
+  }
+}

@@ -7,11 +7,11 @@
  * otherwise (checked against the package lists of both).
  */
 
-/** What a package is needed for. `run` the service; `replicate` pools on several disks; `build-image` the tiny image; `build-debian` the Debian image; `test` the tests. */
-export type Need = 'run' | 'replicate' | 'build-image' | 'build-debian' | 'test';
+/** What a package is needed for. `run` the service; `replicate` pools on several disks; `build-image` the tiny image; `build-debian` the Debian image; `build-iso` the appliance’s medium; `test` the tests. */
+export type Need = 'run' | 'replicate' | 'build-image' | 'build-debian' | 'build-iso' | 'test';
 
 /** What somebody is about to do; each purpose brings the needs of what it does. */
-export type Purpose = 'run' | 'replicate' | 'build-image' | 'build-debian' | 'test';
+export type Purpose = 'run' | 'replicate' | 'build-image' | 'build-debian' | 'iso' | 'test-iso' | 'test';
 
 export type DebianRelease = '12' | '13';
 
@@ -55,7 +55,9 @@ export const packages: readonly PackageEntry[] = [
   { name: 'mtools', why: 'mcopy: fills that partition without mounting it', needed: 'build-image' },
   { name: 'grub-pc-bin', why: 'boot loader of the images under BIOS', needed: 'build-image' },
   { name: 'grub-efi-amd64-bin', why: 'boot loader of the images under UEFI', needed: 'build-image' },
-  { name: 'mmdebstrap', why: 'builds the root of the Debian image', needed: 'build-debian' },
+  { name: 'mmdebstrap', why: 'builds the roots of the Debian image and of the appliance', needed: 'build-debian' },
+  { name: 'xorriso', why: 'finds the room for answers in a finished medium', needed: 'build-iso' },
+  { name: 'git', why: 'the date of the last commit, which is that of the medium', needed: 'build-iso' },
   { name: 'chromium', why: 'the console’s end-to-end tests', needed: 'test' },
   { name: 'fonts-dejavu-core', why: 'text in that browser', needed: 'test' },
   { name: 'procps', why: 'ps and sysctl in the tests that compare the machine before and after', needed: 'test' },
@@ -68,6 +70,9 @@ const needsOf: Record<Purpose, readonly Need[]> = {
   replicate: ['replicate'],
   'build-image': ['build-image'],
   'build-debian': ['build-image', 'build-debian'],
+  // Whatever else builds comes into roots of its own (installer/iso/packages.ts): the same bytes on every host.
+  iso: ['build-debian', 'build-iso'],
+  'test-iso': ['run', 'build-image', 'build-debian', 'build-iso'],
   test: ['run', 'replicate', 'build-image', 'test'],
 };
 

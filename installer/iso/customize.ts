@@ -13,7 +13,7 @@ export type Customization = {
   /** The answers file's text; it is checked first. */
   answers?: string;
   /** The menu entry that starts by itself. */
-  entry?: 'live' | 'install';
+  entry?: 'live' | 'ask' | 'install';
   /** Seconds the menu waits. */
   timeout?: number;
   /** Added to the kernel command line. */

@@ -2,7 +2,7 @@
 import { copyFile, link, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { slotArguments } from '../apply.ts';
-import { mediumConfig, mediumLabel } from '../grub-config.ts';
+import { grubFolder, mediumConfig, mediumLabel, mediumStub } from '../grub-config.ts';
 import { type Release, releaseFiles } from '../release.ts';
 import { runIn } from './debian.ts';
 
@@ -55,6 +55,8 @@ export async function makeIso(directory: string, media: string, { tools, release
     await writeFile(join(tree, name), name.endsWith('.cfg') ? '\n'.repeat(size) : Buffer.alloc(size));
   }
   await writeFile(join(tree, 'boot/grub/grub.cfg'), mediumConfig);
+  await mkdir(join(tree, grubFolder), { recursive: true });
+  await writeFile(join(tree, grubFolder, 'grub.cfg'), mediumStub);
   await copyFile(join(media, 'eltorito.img'), join(tree, 'boot/grub/eltorito.img'));
   for (const name of ['boot_hybrid.img', 'efi.img']) await copyFile(join(media, name), join(directory, name));
   await setTimes(directory, tools, release.epoch, ['tree', 'efi.img']);

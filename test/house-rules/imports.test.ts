@@ -18,7 +18,13 @@ const under =
   (path: string) =>
     folders.some((folder) => path === folder || path.startsWith(`${folder}/`));
 /** The places where everything comes together: the only ones that name implementations. */
-const assembly = ['appliance/compose.ts', 'appliance/main.ts', 'appliance/start.ts', 'appliance/dev.ts'];
+const assembly = [
+  'appliance/compose.ts',
+  'appliance/compose-api.ts',
+  'appliance/main.ts',
+  'appliance/start.ts',
+  'appliance/dev.ts',
+];
 const sharedByDrivers = under(
   'appliance/resources',
   'appliance/store',

@@ -73,3 +73,28 @@ export async function breakSlotB(disk: string, slotImage: string): Promise<void>
   if (lba === undefined) throw new Error(`${slotImage} has no initrd.img`);
   await writeAt(disk, Buffer.alloc(2 * mebibyte, 'bad'), (await partitionOffset(disk, 'B')) + Number(lba) * 2048);
 }
+
+/** Changes one byte of a file. */
+export async function damage(path: string, at: number): Promise<void> {
+  const handle = await open(path, 'r+');
+  try {
+    const byte = Buffer.alloc(1);
+    await handle.read(byte, 0, 1, at);
+    await handle.write(Buffer.from([(byte[0] as number) ^ 1]), 0, 1, at);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Whether anything stands in the first MiB of a slot. */
+export async function slotBegins(disk: string, slot: 'A' | 'B'): Promise<'empty' | 'written'> {
+  const handle = await open(disk, 'r');
+  try {
+    const bytes = Buffer.alloc(mebibyte);
+    await handle.read(bytes, 0, mebibyte, await partitionOffset(disk, slot));
+    return bytes.every((byte) => byte === 0) ? 'empty' : 'written';
+  } finally {
+    await handle.close();
+  }
+}

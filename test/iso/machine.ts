@@ -3,7 +3,8 @@
  * Text that means it went wrong fails a wait at once instead of at its deadline. Nothing here reaches a network.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createWriteStream, readFileSync, type WriteStream } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,6 +21,8 @@ export type MachineOptions = {
   cd?: string;
   /** MiB. */
   memory?: number;
+  /** A network card, whose API is reached at this port of loopback; nothing goes out. Without it there is no card. */
+  apiPort?: number;
   /** Where the serial port's transcript is kept. */
   log?: string;
 };
@@ -37,6 +40,9 @@ const badTexts = [
   /Security Violation|bad shim signature|Access Denied/i,
 ];
 
+/** How much slower than an idle machine a busy one may be. */
+const busyFactor = 4;
+
 const firmwareFiles = '/usr/share/OVMF';
 const escapes = /\u001b(\[[0-9;?=!]*[A-Za-z]|[=>c]|\([AB0])/g;
 /** The beginning of an escape whose rest has not arrived. */
@@ -47,6 +53,7 @@ export class Machine {
   #directory = '';
   #child: ChildProcess | undefined;
   #socket: Socket | undefined;
+  #log: WriteStream | undefined;
   #text = '';
   #carry = '';
   #seen = 0;
@@ -68,6 +75,8 @@ export class Machine {
   }
 
   async start(): Promise<void> {
+    // Written as it comes: a machine that takes long can be watched.
+    if (this.#options.log) this.#log = createWriteStream(this.#options.log);
     this.#directory = await mkdtemp(join(tmpdir(), 'croft-iso-'));
     const path = join(this.#directory, 'serial');
     const argv = await this.#argv(path);
@@ -87,10 +96,12 @@ export class Machine {
 
   /**
    * Waits until the serial port said `pattern` behind what was awaited last, and returns the match.
-   * `allow` names texts that are right here though they are bad elsewhere.
+   * `seconds` are of processor time, which a busy test machine gives slowly; by the clock it may be `busyFactor` times
+   * as long. `allow` names texts that are right here though they are bad elsewhere.
    */
   async expect(pattern: RegExp, seconds: number, allow: readonly RegExp[] = []): Promise<RegExpExecArray> {
-    const deadline = Date.now() + seconds * 1000;
+    const deadline = Date.now() + seconds * 1000 * busyFactor;
+    const spent = this.#processorTime() + seconds;
     for (;;) {
       const text = this.#text.slice(this.#seen);
       const match = pattern.exec(text);
@@ -104,9 +115,15 @@ export class Machine {
         return match;
       }
       if (this.#ended !== undefined) throw this.#failure(`ended while ${pattern} was awaited: ${this.#ended}`);
-      if (Date.now() > deadline) throw this.#failure(`did not say ${pattern} within ${seconds} s`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      if (this.#processorTime() > spent) throw this.#failure(`did not say ${pattern} within ${seconds} s of processor time`);
+      if (Date.now() > deadline) throw this.#failure(`did not say ${pattern} within ${seconds * busyFactor} s`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
+  }
+
+  /** Types on its serial port. */
+  type(text: string): void {
+    this.#socket?.write(text);
   }
 
   /** Waits until the machine has switched itself off. */
@@ -126,8 +143,7 @@ export class Machine {
   async dispose(): Promise<void> {
     if (this.#ended === undefined) this.#child?.kill('SIGKILL');
     this.#socket?.destroy();
-    const { log } = this.#options;
-    if (log) await writeFile(log, this.#text);
+    this.#log?.end();
     if (this.#directory) await rm(this.#directory, { recursive: true, force: true });
   }
 
@@ -135,7 +151,19 @@ export class Machine {
     const text = this.#carry + chunk;
     this.#carry = cutEscape.exec(text)?.[0] ?? '';
     const whole = text.slice(0, text.length - this.#carry.length);
-    this.#text += whole.replace(escapes, '').replaceAll('\r', '');
+    const plain = whole.replace(escapes, '').replaceAll('\r', '');
+    this.#text += plain;
+    this.#log?.write(plain);
+  }
+
+  /** Seconds of processor time the emulator has used (proc_pid_stat(5), fields 14 and 15, in hundredths). */
+  #processorTime(): number {
+    try {
+      const fields = readFileSync(`/proc/${this.#child?.pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+      return (Number(fields[11]) + Number(fields[12])) / 100;
+    } catch {
+      return 0; // It has ended, which the wait finds out by itself.
+    }
   }
 
   #failure(what: string): Error {
@@ -153,7 +181,7 @@ export class Machine {
   }
 
   async #argv(socket: string): Promise<string[]> {
-    const { firmware, disk, cd, serial = 'CROFT-SYSTEM', memory = 1024 } = this.#options;
+    const { firmware, disk, cd, serial = 'CROFT-SYSTEM', memory = 1024, apiPort } = this.#options;
     const options = [
       ...[
         '-nodefaults',
@@ -182,6 +210,10 @@ export class Machine {
         '-device',
         'ide-cd,drive=cd,bootindex=2',
       );
+    }
+    if (apiPort !== undefined) {
+      const forward = `user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:${apiPort}-:8440`;
+      options.push('-netdev', forward, '-device', 'virtio-net-pci,netdev=net');
     }
     if (firmware === 'bios') return ['-machine', 'q35', ...options];
     const vars = join(this.#directory, 'vars.fd');

@@ -2,6 +2,7 @@
  * One-time links that set a password: for the first administrator, for invited users, for a forgotten
  * password. Good for 24 hours and one use; a newer link for the same user ends the older one.
  */
+import { readFile, rm } from 'node:fs/promises';
 import { parseListen } from '../../appliance/config.ts';
 import { CroftError, isCroftError } from '../../appliance/errors.ts';
 import { user } from '../../appliance/resources/croft-kinds.ts';
@@ -66,6 +67,23 @@ async function makeFirstAdministrator(store: ResourceStore, given: { user?: stri
     });
   }
   return name;
+}
+
+/**
+ * Makes the administrator that an unattended installation was given, and removes the file that names it. A box that
+ * has an administrator keeps it.
+ * @throws CroftError `invalid-state` when the file is none of ours
+ */
+export async function takeFirstAdministrator(store: ResourceStore, path: string): Promise<void> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text === undefined) return;
+  const { user: name, password } = JSON.parse(text) as { user?: string; password?: string };
+  if (!name || !password) throw new CroftError('invalid-state', `${path}: user and password are missing.`);
+  if (!(await administratorExists(store))) await makeFirstAdministrator(store, { user: name, password });
+  await rm(path);
 }
 
 /** True when someone can sign in and administer. */

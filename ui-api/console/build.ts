@@ -126,9 +126,11 @@ export type BuildOptions = { logger: Logger; dist?: string /** Cancels a running
  * @throws CroftError `missing-component`, `command-failed`, `command-timeout`
  */
 export async function ensureConsole({ logger, dist = consoleDist, signal }: BuildOptions): Promise<string> {
+  const before = await currentBuild(dist);
+  // An installed system has the build it came with, and nothing to make another.
+  if (before !== undefined && !existsSync(join(home, 'package-lock.json'))) return before;
   const hash = await sourceHash();
   const directory = join(dist, hash);
-  const before = await currentBuild(dist);
   if (before === directory) return directory;
   const begun = performance.now();
   await build(dist, hash, signal);

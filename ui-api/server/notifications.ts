@@ -9,9 +9,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isCroftError } from '../../appliance/errors.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
-import type { BoxPort } from '../../appliance/ports.ts';
-import type { Events } from '../../appliance/reconcile/events.ts';
-import type { Tasks } from '../../appliance/reconcile/tasks.ts';
+import type { BoxPort, EventView, TaskView } from '../../appliance/ports.ts';
 import { image, network, node, storagePool, user } from '../../appliance/resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
 import { idLabel } from '../../appliance/resources/identity.ts';
@@ -54,8 +52,8 @@ const retryDelay = 500;
 
 export function createNotifications(sources: {
   store: ResourceStore;
-  events: Events;
-  tasks: Tasks;
+  events: EventView;
+  tasks: TaskView;
   port: Pick<BoxPort, 'onSample'>;
   logger: Logger;
 }): Notifications {

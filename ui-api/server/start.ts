@@ -2,25 +2,28 @@
 import { join } from 'node:path';
 import { parseListen, pathsOf, type Config } from '../../appliance/config.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
-import type { BoxPort, ImageUploads, VmExports } from '../../appliance/ports.ts';
-import type { BoxStore } from '../../appliance/store/box/box-store.ts';
+import type { BoxPort, EventView, ImageUploads, TaskView, VmExports } from '../../appliance/ports.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
-import { ensureFirstSignIn } from '../auth/setup-links.ts';
+import { ensureFirstSignIn, takeFirstAdministrator } from '../auth/setup-links.ts';
 import { consoleDist, ensureConsole } from '../console/build.ts';
 import { createApp } from './app.ts';
 import { listen } from './listen.ts';
+import type { ApiRecords } from './records.ts';
 
 export type ApiOptions = {
   config: Config;
   store: ResourceStore;
-  box: BoxStore;
+  /** Records of the API's own: sessions, audit. */
+  box: ApiRecords;
   port: BoxPort;
   uploads: ImageUploads;
   exports: VmExports;
+  tasks: TaskView;
+  events: EventView;
   logger: Logger;
   version: string;
   /** See AppOptions. */
-  staleSince?: () => Date | undefined;
+  staleSince?: (() => Date | undefined) | undefined;
 };
 
 export type Api = {
@@ -31,38 +34,16 @@ export type Api = {
 };
 
 /** Serves on the configured address and on local root's socket. @throws CroftError `in-use` when the address is taken */
-export async function startApi({
-  config,
-  store,
-  box,
-  port,
-  uploads,
-  exports,
-  logger,
-  version,
-  staleSince,
-}: ApiOptions): Promise<Api> {
+export async function startApi({ staleSince, ...options }: ApiOptions): Promise<Api> {
+  const { config, store, box, logger } = options;
   const paths = pathsOf(config);
   const { host, port: tcpPort, loopback } = parseListen(config.listen);
-  const stale = staleSince ? { staleSince } : {};
-  const app = createApp({
-    store,
-    box,
-    port,
-    uploads,
-    exports,
-    tasks: box.tasks,
-    events: box.events,
-    config,
-    logger,
-    version,
-    consoleDist,
-    ...stale,
-  });
+  const app = createApp({ ...options, consoleDist, ...(staleSince ? { staleSince } : {}) });
   // Loaded only where it is needed: making certificates costs memory that a loopback box can keep.
   const tls = loopback ? undefined : await (await import('./certificate.ts')).ensureCertificate(join(paths.keys), [host]);
   const listening = await listen(app, { tcp: { host, port: tcpPort }, tls, unixSocket: paths.apiSocket });
   const url = listening.url as string;
+  await takeFirstAdministrator(store, join(config.data, 'first-administrator.json'));
   // The port may have been chosen by the system, so the link is completed here.
   const { setupUrl: path } = await ensureFirstSignIn({ store, box });
   const building = buildConsole(logger);

@@ -118,7 +118,7 @@ export function trackedMetadata(): {
 
 /** Begins the task that an object's annotation names; `about` is a VM's name, or whatever else it is done to. The work is the reconcilers'; this only follows it. */
 export function track(
-  parts: { tasks: Tasks; store: ResourceStore; logger: Logger },
+  parts: { tasks: Pick<Tasks, 'run' | 'get'>; store: ResourceStore; logger: Logger },
   object: Resource,
   about: string | Task['target'],
   by?: string,

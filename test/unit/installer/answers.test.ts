@@ -19,7 +19,8 @@ const refusal = (text: string): string => {
 
 test('the smallest answers, and all of them', () => {
   expect(parseAnswers(yaml(good))).toEqual(good);
-  const all = { ...good, systemDisk: { serial: 'S3Z9' }, finish: 'power-off' };
+  const administrator = { name: 'ada', password: 'correct horse' };
+  const all = { ...good, systemDisk: { serial: 'S3Z9' }, administrator, finish: 'power-off' };
   expect(parseAnswers(yaml(all))).toEqual(all);
 });
 
@@ -30,9 +31,18 @@ test.each([
   [{ ...good, systemDisk: '/dev/sda' }, 'answers.yaml: systemDisk: "/dev/sda" must be auto, or {serial: SERIAL}'],
   [{ ...good, systemDisk: { serial: 7 } }, 'answers.yaml: systemDisk: {"serial":7} must be auto'],
   [{ ...good, finish: 'dance' }, 'answers.yaml: finish: "dance" must be reboot or power-off'],
-  [{ ...good, hostnam: 'x' }, 'answers.yaml: hostnam is no field; there are version, hostname, systemDisk, finish'],
+  [
+    { ...good, hostnam: 'x' },
+    'answers.yaml: hostnam is no field; there are version, hostname, systemDisk, administrator, finish',
+  ],
 ])('%o is refused', (value, message) => {
   expect(refusal(yaml(value))).toContain(message);
+});
+
+test('a password that is refused is not shown', () => {
+  const message = refusal(yaml({ ...good, administrator: { password: 'short' } }));
+  expect(message).toContain('administrator: must be {name: NAME, password: TEXT}');
+  expect(message).not.toContain('short');
 });
 
 test('all wrong fields are named at once', () => {

@@ -1,7 +1,8 @@
 /** /v1/tasks: long work, its progress and its end. */
 import { Type } from 'typebox';
 import { CroftError } from '../../../appliance/errors.ts';
-import type { Task as TaskRecord, Tasks } from '../../../appliance/reconcile/tasks.ts';
+import type { TaskView } from '../../../appliance/ports.ts';
+import type { Task as TaskRecord } from '../../../appliance/reconcile/tasks.ts';
 import { Page, strict } from '../../schemas/common.ts';
 import { Task } from '../../schemas/objects.ts';
 import { EmptyBody } from '../../schemas/vm.ts';
@@ -16,7 +17,7 @@ export const preferredWait = (header: string | string[] | undefined): number =>
   Math.min(longestWait, Number(/(?:^|[,;\s])wait\s*=\s*(\d{1,6})/.exec(String(header ?? ''))?.[1] ?? 0));
 
 /** The task once it has ended, or as it is after `seconds` or when `signal` aborts. */
-async function settled(tasks: Tasks, id: string, seconds: number, signal: AbortSignal): Promise<TaskRecord | undefined> {
+async function settled(tasks: TaskView, id: string, seconds: number, signal: AbortSignal): Promise<TaskRecord | undefined> {
   const now = tasks.get(id);
   if (!now || now.state !== 'running' || seconds === 0) return now;
   await new Promise<void>((resolve) => {
@@ -72,7 +73,7 @@ export function taskRoutes(app: Server, { tasks }: AppContext): void {
     schema: { summary: 'Cancel a task', params: TaskParams, body: EmptyBody, response: { 202: Task } },
     handler: async ({ params }, reply) => {
       reply.code(202);
-      return shown(tasks.cancel(params.id));
+      return shown(await tasks.cancel(params.id));
     },
   });
 }
