@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { startOwnK3s } from './cluster/join/box-k3s.ts';
 import { joinPeers } from './cluster/peers/box.ts';
 import { readIdentity, settingsOf } from './cluster/peers/identity.ts';
-import { isShutOut } from './cluster/peers/fence.ts';
 import type { Peers } from './cluster/peers/peers.ts';
 import { migrationParts } from './cluster/migration-parts.ts';
 import { hostSubnets, joinPodNetwork, rememberReads, settleOnCluster } from './compose/cluster.ts';

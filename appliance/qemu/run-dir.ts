@@ -8,7 +8,6 @@ import { chown, lstat, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CroftError } from '../errors.ts';
 import { writeFileAtomic } from '../host/files.ts';
-import type { GuestExit } from '../vm/hypervisor.ts';
 import type { ProcessIdentity } from '../host/process-info.ts';
 import { maxSocketPath } from '../config.ts';
 

@@ -218,7 +218,9 @@ describe('real QEMU', () => {
   test("says QEMU's own words when it cannot start, and leaves nothing", async () => {
     world = await makeWorld();
     const spec = await specOf();
-    (spec.disks[0]?.graph as NonNullable<GuestDisk['graph']>).nodes[0] = {
+    const graph = spec.disks[0]?.graph;
+    if (!graph) throw new Error('The spec has no disk.');
+    graph.nodes[0] = {
       driver: 'file',
       'node-name': 'd0-file',
       filename: '/nowhere/disk.raw',

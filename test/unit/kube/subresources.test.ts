@@ -69,7 +69,9 @@ describe('verbs', () => {
   });
 
   it('refuses what it does not do, naming it', async () => {
-    expect((await refusal('not-found', answerSubresource(context, 'PUT', vmPath('addvolume'), {}))).message).toContain('addvolume');
+    expect((await refusal('not-found', answerSubresource(context, 'PUT', vmPath('addvolume'), {}))).message).toContain(
+      'addvolume',
+    );
     expect(
       (await refusal('unsupported-field', answerSubresource(context, 'PUT', vmPath('start'), { paused: true }))).message,
     ).toContain('paused');

@@ -25,7 +25,7 @@ type Hooks = {
 export function onChanges<N extends keyof Hooks>(app: Server, name: N, hook: Hooks[N]): void {
   app.addHook('onRoute', (route) => {
     if ([route.method].flat().every((method) => safeMethods.has(method))) return;
-    const hooks = route as unknown as Record<string, unknown[] | unknown>;
+    const hooks = route as unknown as Record<string, unknown>;
     const own = hooks[name] === undefined ? [] : [hooks[name]].flat();
     hooks[name] = name === 'onRequest' ? [hook, ...own] : [...own, hook];
   });

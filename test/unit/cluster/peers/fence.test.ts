@@ -123,7 +123,12 @@ describe('the leader', () => {
   it('leaves a guest between two boxes to the one that lives, until that is fenced too', async () => {
     await runningVm('web', 'replicated', 'box-2');
     const web = (await store.get(virtualMachineInstance, 'web', namespace)) as VirtualMachineInstance;
-    const migrationState = { migrationUid: 'm', sourceNode: 'box-3', targetNode: 'box-2', croft: { state: 'switched' as const, since: '' } };
+    const migrationState = {
+      migrationUid: 'm',
+      sourceNode: 'box-3',
+      targetNode: 'box-2',
+      croft: { state: 'switched' as const, since: '' },
+    };
     await store.updateStatus(virtualMachineInstance, { ...web, status: { ...web.status, migrationState } });
     expect(await untilSettled()).not.toContain('release');
     expect(await exitOf('web')).toBeUndefined();
