@@ -41,8 +41,18 @@ export type VolumeInfo = {
 
 export type PoolUsage = { capacity: number; used: number; free: number; provisioned: number };
 
+/** Where a pool keeps nothing else in reserve: a part of it, and bytes at most. */
+const defaultReserve = { part: 0.05, most: 10 * 2 ** 30 };
+export const reserveOf = (capacity: number, wished: number | undefined): number =>
+  wished ?? Math.min(capacity * defaultReserve.part, defaultReserve.most);
+
 /** Bytes free for guests' disks, and those to be kept free. */
-export type PoolSpace = { free: number; reserve: number };
+export type PoolSpace = {
+  free: number;
+  reserve: number;
+  /** Space is given block by block: any write may take some, not only one beyond a file's end. */
+  sparse?: boolean;
+};
 
 /** A disk that a replicated pool is to be made of. */
 export type DiskWish = {
@@ -100,7 +110,7 @@ export interface VolumeDriver {
   /** Makes the pool's directories and finishes or undoes what a crash cut off. Idempotent. */
   open(): Promise<void>;
   usage(): Promise<PoolUsage>;
-  /** Cheap, asked every few seconds while guests run; absent where the pool itself keeps writers from filling it. */
+  /** Cheap, asked every few seconds while guests run; absent where writers can't fill the pool. */
   space?(): Promise<PoolSpace>;
 
   /** Idempotent by id: the same call again returns the same volume. @throws `insufficient-storage`, `not-found` (source) */

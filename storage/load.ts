@@ -28,6 +28,7 @@ const drivers: Record<string, Constructor> = {
     createRbdDriver({
       pool: metadata.name,
       replicas: spec.replicas ?? 2,
+      reserve: spec.reserve,
       disks: spec.disks ?? [],
       cluster: ceph,
       logger,

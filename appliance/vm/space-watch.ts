@@ -54,12 +54,17 @@ export function spaceSentence({ state, held, ioError, pools }: SpaceFacts): stri
   return `${disk}${numbers.length > 0 ? `; ${numbers.join('; ')}` : ''}. It was paused to keep its data whole. ${rest}`;
 }
 
-type BlockStats = { parent?: { stats?: { wr_highest_offset?: number } } };
+type BlockStats = { stats?: { wr_bytes?: number }; parent?: { stats?: { wr_highest_offset?: number } } };
 
-/** How far the files of its disks reach, in bytes: grows only when new space is taken. */
-async function reachOf(guest: Guest): Promise<number> {
+/**
+ * A measure that grows when its disks take space: how far their files reach, in bytes; where any write may take some,
+ * what was written.
+ */
+async function reachOf(guest: Guest, sparse: boolean): Promise<number> {
   const devices = await guest.qmp<BlockStats[]>('query-blockstats');
-  return Array.isArray(devices) ? devices.reduce((sum, { parent }) => sum + (parent?.stats?.wr_highest_offset ?? 0), 0) : 0;
+  if (!Array.isArray(devices)) return 0;
+  const reach = ({ stats, parent }: BlockStats) => (sparse ? stats?.wr_bytes : parent?.stats?.wr_highest_offset);
+  return devices.reduce((sum, device) => sum + (reach(device) ?? 0), 0);
 }
 
 export type SpaceWatchOptions = {
@@ -102,7 +107,14 @@ export function startSpaceWatch(options: SpaceWatchOptions): SpaceWatch {
     if (!instance) return;
     const pools = await poolsOf(instance, spaces);
     const state = await guest.state();
-    const now = state === 'running' && pools.some(({ free, reserve }) => free < reserve) ? await reachOf(guest) : undefined;
+    const tight = state === 'running' ? pools.filter(({ free, reserve }) => free < reserve) : [];
+    const now =
+      tight.length > 0
+        ? await reachOf(
+            guest,
+            tight.some(({ sparse }) => sparse),
+          )
+        : undefined;
     const before = reach.get(guest.id);
     if (now === undefined) reach.delete(guest.id);
     else reach.set(guest.id, now);

@@ -14,7 +14,7 @@ import { run } from '../../appliance/host/exec.ts';
 import { silentLogger, type Logger } from '../../appliance/host/logger.ts';
 import { syncDirectory } from '../../appliance/host/files.ts';
 import { humanBytes } from '../../appliance/resources/quantity.ts';
-import type { PoolSpace, PoolUsage, VolumeDriver, VolumeInfo, VolumeSource } from '../driver.ts';
+import { reserveOf, type PoolSpace, type PoolUsage, type VolumeDriver, type VolumeInfo, type VolumeSource } from '../driver.ts';
 import { allocated, assertId, createQcow2, grant, readQcow2, writeRecord } from './files.ts';
 import { exportSnapshot } from './export.ts';
 import { assertChainHasRoom, deleteSnapshot, freezeHead, restore, snapshotOf, snapshotSteps } from './generations.ts';
@@ -32,7 +32,6 @@ export type LocalPoolOptions = {
   logger?: Logger;
 };
 
-const maxDefaultReserve = 10 * 2 ** 30;
 const sectorSize = 512;
 
 /** Opens nothing yet: call `open()` first. */
@@ -53,7 +52,7 @@ export function createLocalDriver(options: LocalPoolOptions): VolumeDriver {
 
   const space = async (): Promise<PoolSpace> => {
     const { bavail, bsize, blocks } = await statfs(pool.files.root);
-    return { free: bavail * bsize, reserve: options.reserve ?? Math.min(blocks * bsize * 0.05, maxDefaultReserve) };
+    return { free: bavail * bsize, reserve: reserveOf(blocks * bsize, options.reserve) };
   };
 
   const assertSpace = async (bytes: number): Promise<void> => {

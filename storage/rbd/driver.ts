@@ -12,7 +12,16 @@ import type { Logger } from '../../appliance/host/logger.ts';
 import { humanBytes } from '../../appliance/resources/quantity.ts';
 import type { CephCluster } from '../ceph/cluster.ts';
 import type { DiskFree } from '../ceph/pools.ts';
-import type { BlockdevGraph, DiskWish, PoolUsage, Step, VolumeDriver, VolumeInfo, VolumeSource } from '../driver.ts';
+import {
+  reserveOf,
+  type BlockdevGraph,
+  type DiskWish,
+  type PoolUsage,
+  type Step,
+  type VolumeDriver,
+  type VolumeInfo,
+  type VolumeSource,
+} from '../driver.ts';
 import { assertId } from '../local/files.ts';
 import { isCephError, type ImageInfo } from './bridge/client.ts';
 import { deleteImage, imageOf, importImage } from './images.ts';
@@ -32,6 +41,8 @@ export type RbdPoolOptions = {
   pool: string;
   /** Copies of every block. */
   replicas: number;
+  /** Bytes to be kept free; default: `reserveOf`. */
+  reserve?: number | undefined;
   disks: readonly DiskWish[];
   cluster: CephCluster;
   logger: Logger;
@@ -51,6 +62,9 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
 
   const all = async (records: VolumeRecord[], what: { used?: boolean }): Promise<Record<string, ImageInfo>> =>
     records.length === 0 ? {} : (await pool.bridge()).info(place, records.map(headName), what);
+
+  const measure = async () =>
+    usageOf(await (await pool.bridge()).command<DiskFree>({ prefix: 'df', format: 'json' }), options.pool);
 
   const infoOf = (record: VolumeRecord, head: ImageInfo): VolumeInfo => ({
     id: record.id,
@@ -75,18 +89,21 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
     },
 
     async usage(): Promise<PoolUsage> {
-      const bridge = await pool.bridge();
-      const [sizes, statistics] = await Promise.all([
-        all([...pool.volumes.values()], {}),
-        bridge.command<DiskFree>({ prefix: 'df', format: 'json' }),
-      ]);
-      return { ...usageOf(statistics, options.pool), provisioned: Object.values(sizes).reduce((sum, { size }) => sum + size, 0) };
+      const [sizes, present] = await Promise.all([all([...pool.volumes.values()], {}), measure()]);
+      return { ...present, provisioned: Object.values(sizes).reduce((sum, { size }) => sum + size, 0) };
+    },
+
+    // Ceph blocks its clients when it is full, without a word: so those who write are stopped before (vm/space-watch).
+    async space() {
+      const { capacity, free } = await measure();
+      return { free, reserve: reserveOf(capacity, options.reserve), sparse: true };
     },
 
     async create({ id, size, source }) {
       assertId(id);
       assertSize(size);
       return pool.locks.with([id, ...keysOf(source)], async () => {
+        if (!pool.volumes.has(id)) assertRoom(await measure(), options);
         const record = pool.volumes.get(id) ?? (await makeVolume(pool, id, size, source));
         return infoOf(record, await pool.head(record, { used: true }));
       });
@@ -238,6 +255,19 @@ export function blockdevGraph({ pool, namespace, image, conf, user }: GraphOptio
 export function usageOf({ pools }: DiskFree, name: string): Omit<PoolUsage, 'provisioned'> {
   const { stored = 0, max_avail: free = 0 } = pools.find((pool) => pool.name === name)?.stats ?? {};
   return { capacity: stored + free, used: stored, free };
+}
+
+/** @throws CroftError `insufficient-storage`. A pool that isn't measured yet (no capacity) refuses nothing. */
+export function assertRoom(
+  { capacity, free }: Pick<PoolUsage, 'capacity' | 'free'>,
+  { pool, reserve: wished }: Pick<RbdPoolOptions, 'pool' | 'reserve'>,
+): void {
+  const reserve = reserveOf(capacity, wished);
+  if (capacity === 0 || free >= reserve) return;
+  throw new CroftError(
+    'insufficient-storage',
+    `The pool ${pool} has ${humanBytes(free)} free and keeps ${humanBytes(reserve)} in reserve: add a disk, or delete what isn't needed.`,
+  );
 }
 
 function assertSize(size: number): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { blockdevGraph, usageOf } from '../../../storage/rbd/driver.ts';
+import { assertRoom, blockdevGraph, usageOf } from '../../../storage/rbd/driver.ts';
 import { convertArgv } from '../../../storage/rbd/images.ts';
 import { keptImages, parseRecord, unnamed, VolumeRecord } from '../../../storage/rbd/record.ts';
 import { rejectsWith } from '../../contract/volume-driver.ts';
@@ -70,4 +70,15 @@ it('tells what guests can store, copies taken into account', () => {
     free: 7,
   });
   expect(usageOf({ pools: [] }, 'p')).toEqual({ capacity: 0, used: 0, free: 0 });
+});
+
+it('takes no new volume below its reserve, and says what would help', async () => {
+  const gib = 2 ** 30;
+  const refuse = (free: number, reserve?: number) => (): void =>
+    assertRoom({ capacity: 100 * gib, free }, { pool: 'p', reserve });
+  expect(refuse(5 * gib)).not.toThrow();
+  expect(refuse(4 * gib)).toThrow(/pool p has 4 GiB free and keeps 5 GiB in reserve: add a disk/);
+  expect(refuse(4 * gib, 3 * gib)).not.toThrow();
+  // Just made: Ceph has not measured it yet.
+  expect(() => assertRoom({ capacity: 0, free: 0 }, { pool: 'p' })).not.toThrow();
 });
