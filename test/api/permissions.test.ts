@@ -42,7 +42,7 @@ describe('every route, every role', () => {
 const seed = Number(process.env.CROFT_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 describe('requests out of the hat', () => {
-  it(`get no 5xx, no answer outside its schema, no way past a role (CROFT_SEED=${seed})`, async () => {
+  it(`get no 5xx, no answer outside its schema, no way past a role (CROFT_SEED=${seed})`, { timeout: 180_000 }, async () => {
     await checkRequests(api, { runs: Number(process.env.CROFT_API_RUNS ?? 1500), seed });
   });
 });
