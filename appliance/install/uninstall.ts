@@ -12,6 +12,7 @@ import type { Config } from '../config.ts';
 import { CroftError, messageOf } from '../errors.ts';
 import { HostChanges } from '../host/host-changes.ts';
 import { silentLogger } from '../host/logger.ts';
+import { removeCgroups } from '../qemu/cgroup.ts';
 import { removeLeftLinks, removeNetwork } from './host-network.ts';
 import { type Log, purgeRecorded } from './installer.ts';
 import { endProcesses, runningDaemons, runningGuests, runningService } from './running.ts';
@@ -83,6 +84,7 @@ export async function uninstall(options: UninstallOptions): Promise<string[]> {
   if (options.network ?? true) left.push(...(await removeLeftLinks(await ownsSwitch(runDir))));
   left.push(...(await new HostChanges(join(dataDir, 'host-changes.json')).restoreAll()));
   if (process.getuid?.() === 0) removeGuard();
+  await removeCgroups(await readdir(join(runDir, 'vms')).catch(() => []));
   await rm(runDir, { recursive: true, force: true });
   if (options.purge) await purge(options, left);
   log(left.length === 0 ? 'Done: the machine is as it was.' : `Not undone: ${left.join('; ')}.`);

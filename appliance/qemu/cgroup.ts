@@ -50,6 +50,18 @@ export function cgroupFiles(
 export const memoryLimitOf = (guest: number, accelerator: 'kvm' | 'tcg'): number =>
   guest + Math.ceil(guest / 64) + 384 * MiB + (accelerator === 'tcg' ? 640 * MiB : 0);
 
+/**
+ * For uninstalling: removes the groups of these guests, then `croft.slice` where no other box has a guest in it.
+ * What still holds a process stays. Idempotent.
+ */
+export async function removeCgroups(ids: readonly string[], root = '/sys/fs/cgroup'): Promise<void> {
+  for (const parent of [join(root, slice), join(root, 'memory', slice), join(root, 'cpu', slice)]) {
+    // Gone already, or still in use: either way there is nothing that this could undo.
+    for (const id of ids) await rmdir(join(parent, `vm-${id}`)).catch(() => undefined);
+    await rmdir(parent).catch(() => undefined);
+  }
+}
+
 export class Cgroups {
   readonly #root: string;
   readonly #logger: Logger;

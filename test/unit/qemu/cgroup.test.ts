@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../appliance/host/logger.ts';
-import { cgroupFiles, Cgroups, memoryLimitOf } from '../../../appliance/qemu/cgroup.ts';
+import { cgroupFiles, Cgroups, memoryLimitOf, removeCgroups } from '../../../appliance/qemu/cgroup.ts';
 
 const limits = { memory: 2 ** 30, vcpus: 2, cpuLimit: 1.5 };
 let root = '';
@@ -47,6 +47,16 @@ describe.runIf(process.getuid?.() === 0)('a tree of control groups', () => {
     expect(await groups.wasOomKilled('a')).toBe(false);
     await writeFile(join(group, 'memory.events'), 'low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\n');
     expect(await groups.wasOomKilled('a')).toBe(true);
+  });
+
+  it("uninstalling takes its own guests' groups away, and the slice when it is the last", async () => {
+    root = await mkdtemp(join(tmpdir(), 'croft-cg-'));
+    const slice = join(root, 'cpu', 'croft.slice');
+    for (const id of ['mine', 'theirs']) await mkdir(join(slice, `vm-${id}`), { recursive: true });
+    await removeCgroups(['mine'], root);
+    expect(await readdir(slice)).toEqual(['vm-theirs']);
+    await removeCgroups(['theirs'], root);
+    expect(await readdir(join(root, 'cpu'))).toEqual([]);
   });
 
   it('without any, guests run as well', async () => {
