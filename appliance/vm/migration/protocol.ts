@@ -93,7 +93,9 @@ export function planSource({ record, holder, qemu, overdue }: SourceObservation)
     case 'switched':
       if (paused) return { do: 'continue' };
       if (migration === 'failed' || migration === 'cancelled') return takeBack('The guest could not be sent whole.');
-      if (record.targetFailed && (!qemu || migration === 'completed')) return takeBack('The target lost the guest.');
+      // It may have gone on before it ended, and what the target has may be older than the disks.
+      if (!qemu) return takeBack('The VM ended before it was handed over.');
+      if (record.targetFailed && migration === 'completed') return takeBack('The target lost the guest.');
       return migration === 'completed' ? { do: 'hand-over' } : wait;
     case 'handed':
       return record.targetFailed ? takeBack('The target lost the guest.') : wait;
