@@ -51,6 +51,9 @@ export function simQmp(blocks: SimBlocks, disks: readonly string[], command: str
     case 'job-dismiss':
       blocks.jobs.delete(job().id);
       return {};
+    // User-created objects, of which the simulation has none.
+    case 'qom-list':
+      return [];
     default:
       return {};
   }

@@ -52,6 +52,9 @@ export const countingPlugger = (): NicPlugger & { plugged: Map<string, string> }
   };
 };
 
+/** A box that HA has shut out, to the one of `startSimBox`. */
+export const fencedBox = 'box-fenced';
+
 export type SimBox = {
   /** The test's own view: not behind the injector. */
   store: ResourceStore;
@@ -134,7 +137,7 @@ export async function startSimBox(
         certify: () => ({ key: '', cert: '' }),
         targets: async () => [],
         isShared: async () => false,
-        isFenced: async () => false,
+        isFenced: async (name) => name === fencedBox,
       },
     });
     stop = async () => {

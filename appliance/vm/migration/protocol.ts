@@ -10,7 +10,8 @@
  * right later. Else the rest is sent. *QEMU's own end says too little*: the source can fail, and let the guest go on, after
  * all has arrived at the target (two generals). So the target doesn't run because it has everything, nor because the
  * record names it, but when the source wrote `handed`: its QEMU has completed, and such a guest never goes on by itself.
- * A target that has lost what came says so (`targetFailed`), and only then may the source take the guest back.
+ * A target that has lost what came says so (`targetFailed`), and only then may the source take the guest back. Where the
+ * source dies in `switched` nobody knows whether its guest went on and wrote: what came is thrown away, not run.
  */
 
 export type HandOver = 'preparing' | 'ready' | 'switched' | 'handed' | 'completed' | 'failed';
@@ -41,6 +42,8 @@ export type OutgoingState =
 export type SourceObservation = {
   /** Undefined: the store doesn't answer. `null`: it names no such migration any more. */
   record: MigrationRecord | null | undefined;
+  /** The instance's `nodeName`, read with the record. */
+  holder: string | undefined;
   /** Undefined: QEMU has ended. */
   qemu: { running: boolean; migration: OutgoingState } | undefined;
   /** The present state lasts longer than it may: the target doesn't get ready, or the store doesn't answer in the pause. */
@@ -66,7 +69,7 @@ export type SourceAction =
 
 const wait = { do: 'wait' } as const;
 
-export function planSource({ record, qemu, overdue }: SourceObservation): SourceAction {
+export function planSource({ record, holder, qemu, overdue }: SourceObservation): SourceAction {
   const migration = qemu?.migration;
   const paused = migration === 'pre-switchover';
   if (record === undefined) return paused && overdue ? { do: 'cancel' } : wait;
@@ -90,13 +93,17 @@ export function planSource({ record, qemu, overdue }: SourceObservation): Source
     case 'switched':
       if (paused) return { do: 'continue' };
       if (migration === 'failed' || migration === 'cancelled') return takeBack('The guest could not be sent whole.');
-      if (record.targetFailed && (!qemu || migration === 'completed')) return takeBack('The target lost the guest.');
+      // It may have gone on before it ended, and what the target has may be older than the disks.
+      if (!qemu) return takeBack('The VM ended before it was handed over.');
+      if (record.targetFailed && migration === 'completed') return takeBack('The target lost the guest.');
       return migration === 'completed' ? { do: 'hand-over' } : wait;
     case 'handed':
       return record.targetFailed ? takeBack('The target lost the guest.') : wait;
     case 'completed':
       return { do: qemu ? 'release' : 'done' };
     case 'failed':
+      // The target gave it up while this box was shut out: the VM starts from its disks there, and never goes on here.
+      if (holder === record.target) return { do: qemu ? 'release' : 'done' };
       if (under) return { do: 'cancel' };
       return migration === 'completed' && !qemu?.running ? { do: 'resume' } : { do: 'done' };
   }
@@ -108,7 +115,7 @@ export type TargetObservation = {
   qemu: { running: boolean; incoming: 'listening' | 'active' | 'completed' } | undefined;
   /** Noted on this box before a guest is let run: it may have written to its disks. */
   mayHaveRun: boolean;
-  /** The source's box is fenced: it can neither run the guest nor write. */
+  /** The source's box is fenced: it can neither run the guest nor write from now on. It may have until now. */
   sourceFenced: boolean;
 };
 
@@ -142,8 +149,8 @@ export function planTarget({ record, qemu, mayHaveRun, sourceFenced }: TargetObs
       if (mayHaveRun) return { do: qemu && !qemu.running ? 'run' : 'complete' };
       if (!qemu && record.targetFailed) return sourceFenced ? { do: 'give-up' } : wait;
       if (!qemu) return { do: 'report-failure' };
-      const ours = record.state === 'handed' || sourceFenced;
-      return ours && qemu.incoming === 'completed' && !record.targetFailed ? { do: 'run' } : wait;
+      if (record.state === 'switched') return sourceFenced ? { do: 'discard' } : wait;
+      return qemu.incoming === 'completed' && !record.targetFailed ? { do: 'run' } : wait;
     }
     case 'completed':
       // Cut off between the note and the vCPUs.

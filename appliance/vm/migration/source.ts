@@ -31,7 +31,8 @@ export async function turnSource(
   const guest = parts.context.registry.get(vmId);
   const sending = guest && (await sendingState(guest, state.migrationUid));
   const overdue = Date.now() - Date.parse(state.croft.since) > prepareDeadline;
-  const action = planSource({ record: isFinished(instance) ? null : recordOf(state), qemu: sending, overdue });
+  const record = isFinished(instance) ? null : recordOf(state);
+  const action = planSource({ record, holder: instance.status?.nodeName, qemu: sending, overdue });
   const requeueAfter = await execute(parts, migration, { instance, state, vmId, guest, sending }, action);
   return { sending, ...(requeueAfter === undefined ? {} : { requeueAfter }) };
 }

@@ -76,7 +76,7 @@ async function execute(
       await swapOrLook(context, instance, { croft: { targetFailed: true } });
       return look;
     case 'give-up': {
-      const fields = { failed: true, completed: true, failureReason: 'The source died before the guest was here whole.' };
+      const fields = { failed: true, completed: true, failureReason: 'The source died before it had handed the guest over.' };
       await swapOrLook(context, instance, { state: 'failed', fields });
       return soon;
     }

@@ -4,7 +4,7 @@ import { virtualMachineInstanceMigration } from '../../../../appliance/resources
 import { virtualMachine, virtualMachineInstance } from '../../../../appliance/resources/virtual-machine.ts';
 import { editStatus } from '../../../../appliance/store/edit.ts';
 import { eventually } from '../../../helpers/eventually.ts';
-import { startSimBox, type SimBox } from '../../../helpers/sim-box.ts';
+import { fencedBox, startSimBox, type SimBox } from '../../../helpers/sim-box.ts';
 
 const key = { name: 'vm', namespace: 'default' };
 let box: SimBox;
@@ -48,4 +48,26 @@ it('are given up, and the VM let go, when their object was removed by force', as
   const instance = await box.store.get(virtualMachineInstance, key.name, key.namespace);
   expect(instance?.status?.migrationState).toMatchObject({ failed: true, failureReason: 'It was cancelled.' });
   expect(instance?.status?.nodeName).toBe('box-1');
+});
+
+it('throw away what came and start the VM from its disks when the source died before it handed over', {
+  timeout: 60_000,
+}, async () => {
+  const before = await box.store.get(virtualMachineInstance, key.name, key.namespace);
+  await editStatus(box.store, virtualMachineInstance, key, (draft) => {
+    const croft = { state: 'switched' as const, since: new Date().toISOString() };
+    const state = { migrationUid: 'gone', sourceNode: fencedBox, targetNode: 'box-1', croft };
+    draft.status = { ...draft.status, migrationState: state };
+  });
+  await eventually(
+    async () => {
+      const instance = await box.store.get(virtualMachineInstance, key.name, key.namespace);
+      expect(instance?.metadata.uid).not.toBe(before?.metadata.uid);
+      expect(instance?.status).toMatchObject({ phase: 'Running', nodeName: 'box-1' });
+      expect(await printable()).toBe('Running');
+    },
+    // The VM controller waits before it starts a VM again whose guest was lost.
+    { timeout: 40_000 },
+  );
+  expect([...box.world.guests.values()].map(({ state }) => state)).toEqual(['running']);
 });
