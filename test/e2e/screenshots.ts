@@ -11,6 +11,9 @@ import { pages } from './pages.ts';
 import { startDevSite, type Site } from './site.ts';
 
 const size = { width: 1280, height: 720 };
+/** The pages scroll inside their frame: this much of each is seen. */
+const tall = { width: 1280, height: 1100 };
+const phone = { width: 360, height: 800 };
 
 const machines: [name: string, ...flags: string[]][] = [
   ['web-1', '--size', 'small'],
@@ -29,10 +32,12 @@ async function furnish(site: Site): Promise<void> {
     },
     { timeout: 60_000 },
   );
+  await site.croft('uplink', 'create', 'lan', '--nic', 'eth1');
   await site.croft('network', 'create', 'prod', '--vlan', '20');
   for (const [name, ...flags] of machines) await site.croft('vm', 'create', name, '--image', 'tiny', '--no-wait', ...flags);
   await site.croft('vm', 'wait', 'ci-runner', 'running');
   await site.croft('vm', 'pause', 'web-2');
+  await site.croft('snapshot', 'create', 'web-1', 'before-update');
 }
 
 /** Notices come and go; a picture shows the page without them. */
@@ -56,14 +61,28 @@ async function readmePictures(page: Page, site: Site, directory: string): Promis
 }
 
 async function everyPage(page: Page, site: Site, theme: string, directory: string): Promise<void> {
+  const take = (name: string) => page.screenshot({ path: join(directory, `${name}-${theme}.png`) });
+  await page.setViewportSize(tall);
   for (const path of pages) {
     await page.goto(new URL(path, site.url).href);
-    await page.getByRole('main').waitFor();
+    await page.locator('h1').first().waitFor();
     await page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
-    await page.screenshot({
-      path: join(directory, `${path.slice(1).replaceAll('/', '-') || 'overview'}-${theme}.png`),
-      fullPage: true,
-    });
+    if (await page.locator('.croft-usage').count()) await page.locator('.croft-plot canvas').first().waitFor();
+    if (path.endsWith('/console')) await page.getByText('Connected', { exact: true }).waitFor();
+    await take(path.slice(1).replaceAll('/', '-') || 'overview');
+  }
+  await page.goto(new URL('/networks', site.url).href);
+  await page.getByRole('button', { name: 'Picture' }).click();
+  await take('networks-picture');
+  await page.keyboard.press('Control+k');
+  await page.getByRole('combobox').fill('web');
+  await take('palette');
+  await page.setViewportSize(phone);
+  for (const path of ['/', '/vms', '/vms/web-1/overview', '/networks']) {
+    await page.goto(new URL(path, site.url).href);
+    await page.locator('h1').first().waitFor();
+    await page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
+    await take(`phone-${path.slice(1).replaceAll('/', '-') || 'overview'}`);
   }
 }
 

@@ -15,9 +15,14 @@ type Props = {
 
 const [width, height] = [64, 18];
 
-/** The line's points; a gap begins a new stroke. Pure. */
+/** Where the value number `index` of `count` is, in the picture's units. */
+function pointOf(value: number, index: number, count: number, ceiling: number): [x: number, y: number] {
+  const x = 2 + (index * (width - 4)) / Math.max(1, count - 1);
+  return [x, height - 2 - Math.min(1, value / ceiling) * (height - 4)];
+}
+
+/** The line through the values; a gap begins a new stroke. Pure. */
 export function strokeOf(values: readonly (number | null)[], ceiling: number): string {
-  const stepX = width / Math.max(1, values.length - 1);
   let isDown = false;
   return values
     .flatMap((value, index) => {
@@ -25,12 +30,12 @@ export function strokeOf(values: readonly (number | null)[], ceiling: number): s
         isDown = false;
         return [];
       }
-      const y = height - 1 - Math.min(1, value / ceiling) * (height - 2);
+      const [x, y] = pointOf(value, index, values.length, ceiling);
       const command = isDown ? 'L' : 'M';
       isDown = true;
       // The shortest of strokes, so that a value between two gaps is seen as a dot.
       const dot = command === 'M' ? 'h.1' : '';
-      return [`${command}${(index * stepX).toFixed(1)} ${y.toFixed(1)}${dot}`];
+      return [`${command}${x.toFixed(1)} ${y.toFixed(1)}${dot}`];
     })
     .join('');
 }
@@ -39,6 +44,9 @@ export function Sparkline({ chart, name, values, format, ceiling }: Props) {
   const most = values && mostOf(values);
   const now = values && latest(values);
   if (!values || !most || now === undefined) return <span className="croft-quiet">–</span>;
+  const top = Math.max(ceiling ?? most.value, Number.MIN_VALUE);
+  const last = values.findLastIndex((value) => value !== null);
+  const [x, y] = pointOf(now, last, values.length, top);
   return (
     <svg
       className="croft-sparkline"
@@ -48,7 +56,10 @@ export function Sparkline({ chart, name, values, format, ceiling }: Props) {
       role="img"
       aria-label={text.charts.sparkline(chart, name, format(now), format(most.value))}
     >
-      <path d={strokeOf(values, Math.max(ceiling ?? most.value, Number.MIN_VALUE))} />
+      {/* The hour itself, so that a box's first minutes read as the beginning of a line. */}
+      <path className="croft-sparkline-hour" d={`M0 ${height - 0.5}H${width}`} />
+      <path d={strokeOf(values, top)} />
+      <circle cx={x} cy={y} r="2" />
     </svg>
   );
 }

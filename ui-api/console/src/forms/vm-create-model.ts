@@ -1,5 +1,5 @@
 /** The create form's state and what becomes of it: a request, and the same as command, YAML and curl. Pure. */
-import type { VmCreate } from '../../../client/types.ts';
+import type { InstanceType, VmCreate } from '../../../client/types.ts';
 import type { SameAsTexts } from '../ui/same-as.tsx';
 
 export const customSize = 'custom';
@@ -32,6 +32,14 @@ export const emptyVmForm: VmForm = {
   firmware: '',
   start: true,
 };
+
+/** The smallest first. */
+export const bySize = (sizes: readonly InstanceType[]): InstanceType[] =>
+  sizes.toSorted((left, right) => left.memory - right.memory || left.cpus - right.cpus);
+
+/** What the form begins with: the usual size where the box has it, or its smallest. `sizes` as bySize gives them. */
+export const firstSize = (sizes: readonly InstanceType[]): string =>
+  (sizes.find(({ name }) => name === emptyVmForm.size) ?? sizes[0])?.name ?? customSize;
 
 /** `vm-1`, or the next that is free. */
 export function freeName(taken: readonly string[], base = 'vm'): string {

@@ -176,7 +176,13 @@ function VmTile({ vms }: { vms: readonly Vm[] }) {
       }
       to="/vms"
     >
-      <Meter label={text.overview.running} used={running} all={vms.length} caption={`${running} ${text.overview.running}`} />
+      <Meter
+        label={text.overview.running}
+        used={running}
+        all={vms.length}
+        caption={`${running} ${text.overview.running}`}
+        mayBeFull
+      />
     </Tile>
   );
 }
@@ -206,6 +212,7 @@ function BoxTiles({ node, vms }: { node: Node; vms: readonly Vm[] }) {
           used={vcpus}
           all={Math.max(vcpus, node.cpus ?? 0)}
           caption={text.overview.vcpus(vcpus)}
+          mayBeFull
         />
       </Tile>
     </>

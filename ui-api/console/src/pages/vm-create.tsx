@@ -8,7 +8,17 @@ import { client } from '../api/client.ts';
 import { imagesQuery, networksQuery, nodeQuery, queryClient, sizesQuery, vmQuery, vmsQuery } from '../api/queries.ts';
 import { formatBytes, parseSize } from '../format.ts';
 import { MoreOptions } from '../forms/vm-more-options.tsx';
-import { customSize, emptyVmForm, freeName, isName, requestOf, sameAs, type VmForm } from '../forms/vm-create-model.ts';
+import {
+  bySize,
+  customSize,
+  emptyVmForm,
+  firstSize,
+  freeName,
+  isName,
+  requestOf,
+  sameAs,
+  type VmForm,
+} from '../forms/vm-create-model.ts';
 import { NoImages } from '../forms/no-images.tsx';
 import { useRefusal } from '../hooks/use-role.ts';
 import { text } from '../i18n/text.ts';
@@ -43,7 +53,7 @@ export function VmCreatePage() {
     );
   return (
     <PageFrame title={title} parent={parent}>
-      {images.data.length === 0 ? <NoImages /> : <CreateForm vms={vms.data} images={images.data} sizes={sizes.data} />}
+      {images.data.length === 0 ? <NoImages /> : <CreateForm vms={vms.data} images={images.data} sizes={bySize(sizes.data)} />}
     </PageFrame>
   );
 }
@@ -58,7 +68,7 @@ function CreateForm({ vms, images, sizes }: { vms: readonly Vm[]; images: readon
     ...emptyVmForm,
     name: freeName(vms.map(({ name }) => name)),
     image: startImage(images, search.get('image')),
-    size: sizes[0]?.name ?? customSize,
+    size: firstSize(sizes),
   }));
   const [isPending, setPending] = useState(false);
   const [error, setError] = useState<unknown>();

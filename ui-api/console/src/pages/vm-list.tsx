@@ -33,7 +33,6 @@ const columnsWith = (lines: Sparklines['vms']): readonly Column<Vm>[] => [
   {
     id: 'state',
     title: text.vms.state,
-    width: 25,
     sortValue: (vm) => vm.state,
     cell: (vm) => (
       <>

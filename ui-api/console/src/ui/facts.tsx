@@ -22,8 +22,10 @@ export function Facts({
   return (
     <Card isCompact className="croft-card">
       <CardTitle component="h2">
-        {title}
-        {action}
+        <span className="croft-title">
+          {title}
+          {action}
+        </span>
       </CardTitle>
       <CardBody>
         <DescriptionList isHorizontal isCompact termWidth="10rem" aria-label={title}>

@@ -1,7 +1,16 @@
+type Props = {
+  label: string;
+  used: number;
+  all: number;
+  caption: string;
+  /** Being full is nothing to warn of, as with cores, which machines share. */
+  mayBeFull?: boolean;
+};
+
 /** A quantity in use of what there is, as a bar and in words. `used` and `all` in one unit. */
-export function Meter({ label, used, all, caption }: { label: string; used: number; all: number; caption: string }) {
+export function Meter({ label, used, all, caption, mayBeFull = false }: Props) {
   const fraction = all > 0 ? Math.min(1, used / all) : 0;
-  const level = fraction > 0.9 ? 'high' : fraction > 0.75 ? 'raised' : 'normal';
+  const level = mayBeFull ? 'normal' : fraction > 0.9 ? 'high' : fraction > 0.75 ? 'raised' : 'normal';
   return (
     <div className="croft-meter">
       <div

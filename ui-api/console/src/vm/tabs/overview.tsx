@@ -54,7 +54,7 @@ export function OverviewTab({ vm }: { vm: Vm }) {
             ],
           ]}
         />
-        <Card isCompact className="croft-card">
+        <Card isCompact className="croft-card croft-wide">
           <CardTitle component="h2">{text.overview.recent}</CardTitle>
           <CardBody>
             <EventList events={events.slice(0, shownEvents)} />
