@@ -1,5 +1,5 @@
 /** Settings: one schema for flag, environment and file; flag wins over environment over file over default. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -186,6 +186,11 @@ export function makeDirectories(config: Config): Paths {
   for (const path of [config.data, paths.keys, paths.pools]) mkdirSync(path, { recursive: true, mode: 0o711 });
   for (const path of [config.run, paths.vms]) mkdirSync(path, { recursive: true, mode: 0o711 });
   mkdirSync(join(config.run, 'api'), { recursive: true, mode: 0o700 });
+  // Something else may have made them first, for itself alone; guests and Ceph's account pass through.
+  for (const path of [config.data, config.run]) {
+    const { mode } = statSync(path);
+    if ((mode & 0o111) !== 0o111) chmodSync(path, (mode & 0o777) | 0o111);
+  }
   return paths;
 }
 

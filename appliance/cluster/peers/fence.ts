@@ -87,7 +87,7 @@ async function takeStep(
       break;
     case 'confirm': {
       const epoch = await storage.prove();
-      await write({ phase: 'confirmed', osdmapEpoch: epoch, confirmedAt: now });
+      await write({ phase: 'confirmed', osdmapEpoch: epoch, confirmedAt: new Date().toISOString() });
       logger.warn({ box, epoch }, 'fence: confirmed, every placement group knows');
       break;
     }
