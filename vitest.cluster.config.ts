@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/cluster/**/*.test.ts'],
+    // npm run test:peers
+    exclude: ['test/cluster/peers.test.ts'],
     testTimeout: 180_000,
     hookTimeout: 20 * 60_000,
     fileParallelism: false,
