@@ -4,8 +4,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/system/**/*.test.ts'],
-    // Full Debian guests take too long for `npm test`: vitest.debian.config.ts.
-    exclude: ['test/system/debian.test.ts'],
+    // Too long for `npm test`: vitest.debian.config.ts, vitest.moves.config.ts.
+    exclude: ['test/system/debian.test.ts', 'test/system/move-disk.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 60_000,

@@ -111,8 +111,11 @@ describe('a disk under verify load', () => {
     const cut = (await box.croft(['volume', 'move', data, '--pool', 'local', '--bandwidth', '2Mi', '--no-wait'])).stdout.trim();
     await untilMoving(cut);
     await box.kill();
-    await load.goesOn();
+    const [seen, logged] = [await load.last(), await load.count()];
     await box.start();
+    await load.goesOn();
+    // It wrote while nobody was there to note it.
+    expect((await load.last()) - seen).toBeGreaterThan((await load.count()) - logged + 5);
     await eventually(async () => (await taskState(cut)).state === 'succeeded', { timeout: 120_000, interval: 500 });
     expect(await volume(data)).toMatchObject({ pool: 'local' });
     expect(await holders(id)).toEqual(['local']);
