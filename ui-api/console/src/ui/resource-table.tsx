@@ -123,8 +123,9 @@ export function ResourceTable<T>(props: Props<T>) {
                   sort={sortOf(column, index)}
                   {...(column.isMinor ? { className: 'croft-minor' } : {})}
                   {...(column.width ? { width: column.width } : {})}
+                  {...(column.isIcon ? { screenReaderText: column.title } : {})}
                 >
-                  {column.title}
+                  {!column.isIcon && column.title}
                 </Th>
               ))}
               {actions && <Th screenReaderText={text.common.actions} />}
