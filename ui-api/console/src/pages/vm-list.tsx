@@ -89,7 +89,6 @@ const columnsWith = (lines: Sparklines['vms']): readonly Column<Vm>[] => [
   },
   {
     id: 'console',
-    isIcon: true,
     title: text.vms.console,
     cell: (vm) =>
       can('console', vm) ? (

@@ -123,9 +123,8 @@ export function ResourceTable<T>(props: Props<T>) {
                   sort={sortOf(column, index)}
                   {...(column.isMinor ? { className: 'croft-minor' } : {})}
                   {...(column.width ? { width: column.width } : {})}
-                  {...(column.isIcon ? { screenReaderText: column.title } : {})}
                 >
-                  {!column.isIcon && column.title}
+                  {column.title}
                 </Th>
               ))}
               {actions && <Th screenReaderText={text.common.actions} />}

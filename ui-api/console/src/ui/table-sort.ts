@@ -9,8 +9,6 @@ export type Column<T> = {
   sortValue?: (row: T) => string | number | undefined;
   /** Left out on narrow screens. */
   isMinor?: boolean;
-  /** Its cells say enough: the title is for screen readers and cards. */
-  isIcon?: boolean;
   width?: 10 | 15 | 20 | 25 | 30 | 35 | 40 | 45 | 50;
 };
 
