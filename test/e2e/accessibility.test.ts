@@ -39,6 +39,7 @@ const dialogs: [path: string, ...buttons: (string | RegExp)[]][] = [
   ['/vms/web-1/snapshots', 'Actions for before', /^New machine/],
   ['/', 'Search and commands'],
   ['/images', 'Add image'],
+  ['/settings/uplinks', 'Create uplink'],
   ['/volumes', 'Create volume'],
   ['/networks', 'Create network'],
   ['/networks', 'Picture'],
@@ -88,6 +89,47 @@ describe.each(['light', 'dark'] as const)('%s', (theme) => {
       expect(await judge()).toEqual([]);
     });
   });
+});
+
+/** Simulated drivers make no replicated pool: these are answers of the API as a box with one gives them. */
+const replicated = {
+  kind: 'pool',
+  name: 'safe',
+  driver: 'rbd',
+  replicas: 2,
+  state: 'ready',
+  capacity: 3e12,
+  used: 1e12,
+  conditions: [],
+  health: { state: 'degraded', message: '41 % of the data has one copy of 2; a disk is down.', survives: 0 },
+};
+const disk = (name: string, state: string) => ({
+  kind: 'disk',
+  id: name,
+  name,
+  pool: 'safe',
+  path: `/dev/disk/by-id/ata-${name}`,
+  size: 1e12,
+  serial: `S-${name}`,
+  state,
+});
+
+test.each(['light', 'dark'])('a replicated pool and its disks, %s', async (theme) => {
+  const answer = (items: unknown[]) => ({ contentType: 'application/json', body: JSON.stringify({ items }) });
+  await page.route('**/v1/pools*', (route) => route.fulfill(answer([replicated])));
+  await page.route('**/v1/disks*', (route) =>
+    route.fulfill(answer([disk('osd.0', 'up'), disk('osd.1', 'down'), disk('osd.2', 'preparing')])),
+  );
+  await page.evaluate((value) => localStorage.setItem('croft.theme', value), theme);
+  for (const width of [360, 1280]) {
+    await page.setViewportSize({ width, height: 800 });
+    await show('/settings/pools');
+    await page.getByText('If a disk fails now, data may be lost.').waitFor();
+    expect(await judge()).toEqual([]);
+    await page.getByRole('button', { name: 'Replace osd.1' }).click();
+    expect(await judge()).toEqual([]);
+  }
+  await page.unrouteAll();
 });
 
 test('the pages before sign-in', async () => {

@@ -10,5 +10,5 @@ export const pages = [
   '/networks',
   '/node',
   ...['tasks', 'events', 'audit'].map((tab) => `/activity/${tab}`),
-  ...['users', 'tokens', 'pools', 'about'].map((tab) => `/settings/${tab}`),
+  ...['users', 'tokens', 'pools', 'uplinks', 'about'].map((tab) => `/settings/${tab}`),
 ];

@@ -67,7 +67,7 @@ async function everyPage(page: Page, site: Site, theme: string, directory: strin
     await page.goto(new URL(path, site.url).href);
     await page.locator('h1').first().waitFor();
     await page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
-    if (await page.locator('.croft-usage').count()) await page.locator('.croft-plot canvas').first().waitFor();
+    await page.locator('.croft-usage .pf-v6-c-skeleton').first().waitFor({ state: 'detached' });
     if (path.endsWith('/console')) await page.getByText('Connected', { exact: true }).waitFor();
     await take(path.slice(1).replaceAll('/', '-') || 'overview');
   }

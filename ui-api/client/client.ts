@@ -55,6 +55,7 @@ export type Client = {
   readonly networks: Collection<api.Network, api.NetworkCreate>;
   readonly uplinks: Collection<api.Uplink, api.UplinkCreate>;
   readonly pools: Collection<api.Pool, api.PoolCreate>;
+  readonly disks: Collection<api.Disk, api.DiskAdd>;
   readonly users: Collection<api.User, api.UserCreate>;
   readonly tokens: Collection<api.Token, api.TokenCreate>;
   readonly tasks: Collection<api.Task>;
@@ -161,6 +162,7 @@ export function createClient(options: ClientOptions = {}): Client {
     networks: collection('/v1/networks'),
     uplinks: collection('/v1/uplinks'),
     pools: collection('/v1/pools'),
+    disks: collection('/v1/disks'),
     users: collection('/v1/users'),
     tokens: collection('/v1/tokens'),
     tasks: collection('/v1/tasks'),

@@ -22,6 +22,7 @@ export type UplinkCreate = Static<typeof uplinks.UplinkCreate>;
 export type Pool = Static<typeof objects.Pool>;
 export type PoolCreate = Static<typeof objects.PoolCreate>;
 export type Disk = Static<typeof disks.Disk>;
+export type DiskAdd = disks.DiskAdd;
 export type User = Static<typeof objects.User>;
 export type UserCreate = Static<typeof objects.UserCreate>;
 /** After an invitation or a reset: with the link that sets the password once. */

@@ -9,7 +9,8 @@ import { pathSegment } from './client.ts';
 export type UploadSource = {
   /** Bytes in all. */
   size: number;
-  read(offset: number, length: number): Uint8Array | AsyncIterable<Uint8Array>;
+  /** A browser sends no streams over HTTP/1 and reads files by and by: bytes, or the promise of them. */
+  read(offset: number, length: number): Uint8Array | AsyncIterable<Uint8Array> | Promise<Uint8Array>;
 };
 
 export type SendOptions = {
@@ -46,7 +47,7 @@ export async function sendUpload(client: Client, name: string, source: UploadSou
     try {
       const headers = { 'upload-offset': String(offset), 'content-length': String(length) };
       const contentType = 'application/offset+octet-stream';
-      const body = source.read(offset, length);
+      const body = await source.read(offset, length);
       const answer = await client.request<{ offset: number }>('PATCH', path, { body, contentType, headers, signal });
       if (answer.body.offset > offset) arrived = Date.now();
       offset = answer.body.offset;

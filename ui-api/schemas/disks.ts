@@ -17,6 +17,7 @@ const wish = {
 export const DiskWish = Type.Object(wish, strict);
 export type DiskWish = Static<typeof DiskWish>;
 export const DiskAdd = Type.Object({ pool: Type.Optional(Name), ...wish }, strict);
+export type DiskAdd = Static<typeof DiskAdd>;
 
 export const Disk = Type.Object({
   kind: Type.Literal('disk'),

@@ -56,9 +56,15 @@ export const explainQuery = (name: string, project: string) =>
     queryFn: ({ signal }) => read<Explanation>(`/v1/vms/${encodeURIComponent(name)}/explain`, { project }, signal),
   });
 export const imagesQuery = queryOptions({ queryKey: ['images'], queryFn: ({ signal }) => client.images.list({}, signal) });
+export const catalogueQuery = queryOptions({
+  queryKey: ['image-catalogue'],
+  queryFn: ({ signal }) => client.imageCatalogue.list({}, signal),
+});
 export const volumesQuery = queryOptions({ queryKey: ['volumes'], queryFn: ({ signal }) => client.volumes.list({}, signal) });
 export const networksQuery = queryOptions({ queryKey: ['networks'], queryFn: ({ signal }) => client.networks.list({}, signal) });
 export const poolsQuery = queryOptions({ queryKey: ['pools'], queryFn: ({ signal }) => client.pools.list({}, signal) });
+// Below the pools' key: a pool's change is a disk's too.
+export const disksQuery = queryOptions({ queryKey: ['pools', 'disks'], queryFn: ({ signal }) => client.disks.list({}, signal) });
 export const sizesQuery = queryOptions({ queryKey: ['sizes'], queryFn: ({ signal }) => client.instancetypes.list({}, signal) });
 export const nodeQuery = queryOptions({ queryKey: ['node'], queryFn: ({ signal }) => read<Node>('/v1/node', {}, signal) });
 /** Whose history: a VM's, or the box's own. */

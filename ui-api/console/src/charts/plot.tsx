@@ -47,7 +47,10 @@ export function Plot({ times, lines, format }: PlotProps) {
         legend: { show: false },
         cursor: { show: false },
         scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
-        axes: [axis, { ...axis, size: axisWidth, values: (_plot, ticks) => ticks.map(format) }],
+        axes: [
+          { ...axis, gap: 10 },
+          { ...axis, size: axisWidth, values: (_plot, ticks) => ticks.map(format) },
+        ],
         series: [
           {},
           ...lines.map(({ label, values }, index) => ({

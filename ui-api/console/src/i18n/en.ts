@@ -1,7 +1,8 @@
 /** English, the catalogue the others are typed after. Errors of the API come in the API's own words. */
 import { enBox } from './en-box.ts';
 import { enCharts } from './en-charts.ts';
+import { enHardware } from './en-hardware.ts';
 import { enFrame } from './en-frame.ts';
 import { enVms } from './en-vms.ts';
 
-export const en = { ...enFrame, ...enVms, ...enBox, ...enCharts } as const;
+export const en = { ...enFrame, ...enVms, ...enBox, ...enHardware, ...enCharts } as const;

@@ -1,35 +1,43 @@
 import CompactDiscIcon from '@patternfly/react-icons/dist/esm/icons/compact-disc-icon';
 import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useState, type DragEvent } from 'react';
 import { useNavigate } from 'react-router';
 import type { Image } from '../../../client/types.ts';
 import { client } from '../api/client.ts';
 import { imagesQuery, vmsQuery } from '../api/queries.ts';
+import { isWaiting, stopSending, useSendings, type Sending } from '../api/uploads.ts';
 import { AddImage } from '../forms/add-image.tsx';
+import { ContinueUpload } from '../forms/continue-upload.tsx';
 import { formatBytes } from '../format.ts';
 import { useRefusal } from '../hooks/use-role.ts';
 import { text } from '../i18n/text.ts';
 import { ActionButton } from '../ui/action-button.tsx';
+import type { Action } from '../ui/action-menu.tsx';
 import { Age } from '../ui/age.tsx';
 import { Confirm, type Confirmation } from '../ui/confirm.tsx';
 import { Empty } from '../ui/empty.tsx';
+import { takeFile } from '../ui/file-field.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
 import { ResourceTable } from '../ui/resource-table.tsx';
 import { StateLabel } from '../ui/state-label.tsx';
 import type { Column } from '../ui/table-sort.ts';
 
-type Source = { build?: string; url?: string; file?: string };
+type Source = { build?: string; catalogue?: string; url?: string; file?: string; upload?: object };
 
 function sourceText(image: Image): string {
-  const { build, url, file } = image.source as Source;
-  return build ? text.images.built(build) : (url ?? file ?? '–');
+  const { build, catalogue, url, file, upload } = image.source as Source;
+  if (build) return text.images.built(build);
+  if (catalogue) return text.images.known(catalogue);
+  return upload ? text.images.uploaded : (url ?? file ?? '–');
 }
 
 export function ImagesPage() {
   const query = useQuery(imagesQuery);
   const { data: vms = [] } = useQuery(vmsQuery);
-  const [isAdding, setAdding] = useState(false);
+  const sendings = useSendings();
+  const [adding, setAdding] = useState<{ file?: File }>();
+  const [continuing, setContinuing] = useState<string>();
   const [ask, setAsk] = useState<Confirmation>();
   const refusal = useRefusal()('operator');
   const navigate = useNavigate();
@@ -41,12 +49,7 @@ export function ImagesPage() {
       id: 'state',
       title: text.common.state,
       sortValue: ({ state }) => state,
-      cell: ({ state, progress, reason }) => (
-        <>
-          <StateLabel state={state} progress={progress} />
-          {reason && <div className="croft-reason">{reason}</div>}
-        </>
-      ),
+      cell: (image) => <ImageState image={image} sendings={sendings} />,
     },
     { id: 'size', title: text.images.size, sortValue: ({ size }) => size, cell: ({ size }) => formatBytes(size) },
     { id: 'used', title: text.images.used, sortValue: ({ used }) => used, cell: ({ used }) => formatBytes(used) },
@@ -60,54 +63,89 @@ export function ImagesPage() {
     },
   ];
   const add = (
-    <ActionButton variant="primary" refusal={refusal} onClick={() => setAdding(true)}>
+    <ActionButton variant="primary" refusal={refusal} onClick={() => setAdding({})}>
       {text.images.add}
     </ActionButton>
   );
+  const uploadActions = (image: Image): Action[] => [
+    ...(isWaiting(image, sendings)
+      ? [{ id: 'continue', label: text.images.continueAction, refusal, run: () => setContinuing(image.name) }]
+      : []),
+    ...(sendings.some((each) => each.image === image.name)
+      ? [{ id: 'stop', label: text.images.stopSending, run: () => stopSending(image.name) }]
+      : []),
+  ];
+  const drop = (event: DragEvent) => takeFile(event, (file) => refusal ?? setAdding({ file }));
   return (
     <PageFrame title={text.images.title} actions={add}>
-      <Loaded query={query} what={text.images.title}>
-        {(images) => (
-          <ResourceTable
-            label={text.images.title}
-            rows={images}
-            columns={columns}
-            idOf={({ name }) => name}
-            nameOf={({ name }) => name}
-            matches={(image, filter) =>
-              `${image.name} ${image.state} ${sourceText(image)}`.toLowerCase().includes(filter.toLowerCase())
-            }
-            actions={({ name }) => [
-              {
-                id: 'create',
-                label: text.images.createVm,
-                refusal,
-                run: () => void navigate(`/vms/new?image=${encodeURIComponent(name)}`),
-              },
-              {
-                id: 'delete',
-                label: text.common.delete,
-                refusal,
-                isDanger: true,
-                run: () =>
-                  setAsk({
-                    title: text.images.deleteTitle(name),
-                    body: text.images.deleteBody,
-                    submit: text.common.delete,
-                    run: () => client.images.remove(name),
-                  }),
-              },
-            ]}
-            empty={
-              <Empty title={text.images.empty} icon={CompactDiscIcon} actions={add}>
-                {text.images.emptyDetail}
-              </Empty>
-            }
-          />
-        )}
-      </Loaded>
-      {isAdding && <AddImage taken={(query.data ?? []).map(({ name }) => name)} onClose={() => setAdding(false)} />}
+      <div className="croft-drop-page" onDragOver={(event) => event.preventDefault()} onDrop={drop}>
+        <Loaded query={query} what={text.images.title}>
+          {(images) => (
+            <ResourceTable
+              label={text.images.title}
+              rows={images}
+              columns={columns}
+              idOf={({ name }) => name}
+              nameOf={({ name }) => name}
+              matches={(image, filter) =>
+                `${image.name} ${image.state} ${sourceText(image)}`.toLowerCase().includes(filter.toLowerCase())
+              }
+              actions={(image) => [
+                ...uploadActions(image),
+                {
+                  id: 'create',
+                  label: text.images.createVm,
+                  refusal,
+                  run: () => void navigate(`/vms/new?image=${encodeURIComponent(image.name)}`),
+                },
+                {
+                  id: 'delete',
+                  label: text.common.delete,
+                  refusal,
+                  isDanger: true,
+                  run: () =>
+                    setAsk({
+                      title: text.images.deleteTitle(image.name),
+                      body: text.images.deleteBody,
+                      submit: text.common.delete,
+                      run: () => (stopSending(image.name), client.images.remove(image.name)),
+                    }),
+                },
+              ]}
+              empty={
+                <Empty title={text.images.empty} icon={CompactDiscIcon} actions={add}>
+                  {text.images.emptyDetail}
+                </Empty>
+              }
+            />
+          )}
+        </Loaded>
+        {refusal === undefined && <p className="croft-quiet croft-small">{text.images.drop}</p>}
+      </div>
+      {adding && (
+        <AddImage taken={(query.data ?? []).map(({ name }) => name)} dropped={adding.file} onClose={() => setAdding(undefined)} />
+      )}
+      {continuing && <ContinueUpload image={continuing} onClose={() => setContinuing(undefined)} />}
       {ask && <Confirm ask={ask} onClose={() => setAsk(undefined)} />}
     </PageFrame>
+  );
+}
+
+function ImageState({ image, sendings }: { image: Image; sendings: readonly Sending[] }) {
+  const sending = sendings.find((each) => each.image === image.name);
+  if (sending) {
+    return (
+      <>
+        <StateLabel state="sending" progress={sending.done / sending.total} />
+        <div className="croft-reason">{text.images.sending(formatBytes(sending.done), formatBytes(sending.total))}</div>
+      </>
+    );
+  }
+  const reason = isWaiting(image, sendings) ? text.images.waiting : image.reason;
+  return (
+    <>
+      <StateLabel state={image.state} progress={image.progress} />
+      {reason && <div className="croft-reason">{reason}</div>}
+    </>
   );
 }

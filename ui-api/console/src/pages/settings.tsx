@@ -8,9 +8,10 @@ import { PageFrame } from '../ui/page-frame.tsx';
 import { AboutTab } from './settings/about.tsx';
 import { PoolsTab } from './settings/pools.tsx';
 import { TokensTab } from './settings/tokens.tsx';
+import { UplinksTab } from './settings/uplinks.tsx';
 import { UsersTab } from './settings/users.tsx';
 
-const tabs = ['users', 'tokens', 'pools', 'about'] as const;
+const tabs = ['users', 'tokens', 'pools', 'uplinks', 'about'] as const;
 type TabName = (typeof tabs)[number];
 
 const bodies: Record<TabName, () => ReactNode> = {
@@ -25,6 +26,7 @@ const bodies: Record<TabName, () => ReactNode> = {
     </AdminOnly>
   ),
   pools: () => <PoolsTab />,
+  uplinks: () => <UplinksTab />,
   about: () => <AboutTab />,
 };
 

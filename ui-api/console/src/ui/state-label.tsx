@@ -34,6 +34,11 @@ const looks: Record<string, Look> = {
   lost: bad,
   missing: bad,
   degraded: odd,
+  ok: good,
+  up: good,
+  down: bad,
+  refused: bad,
+  blocked: bad,
   unknown: { color: 'orange', icon: <QuestionCircleIcon /> },
 };
 

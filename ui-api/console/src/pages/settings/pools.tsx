@@ -10,6 +10,7 @@ import { Meter } from '../../ui/meter.tsx';
 import { ResourceTable } from '../../ui/resource-table.tsx';
 import { StateLabel } from '../../ui/state-label.tsx';
 import type { Column } from '../../ui/table-sort.ts';
+import { PoolHealth } from './pool-health.tsx';
 
 const columns: readonly Column<Pool>[] = [
   { id: 'name', title: text.settings.pool, sortValue: ({ name }) => name, cell: ({ name }) => <strong>{name}</strong> },
@@ -53,18 +54,23 @@ export function PoolsTab() {
   return (
     <Loaded query={query} what={text.settings.tabs.pools}>
       {(pools) => (
-        <ResourceTable
-          label={text.settings.tabs.pools}
-          rows={pools}
-          columns={columns}
-          idOf={({ name }) => name}
-          nameOf={({ name }) => name}
-          empty={
-            <Empty title={text.settings.noPools} icon={DatabaseIcon}>
-              {text.settings.noPoolsDetail}
-            </Empty>
-          }
-        />
+        <div className="croft-stack">
+          <ResourceTable
+            label={text.settings.tabs.pools}
+            rows={pools}
+            columns={columns}
+            idOf={({ name }) => name}
+            nameOf={({ name }) => name}
+            empty={
+              <Empty title={text.settings.noPools} icon={DatabaseIcon}>
+                {text.settings.noPoolsDetail}
+              </Empty>
+            }
+          />
+          {pools.map((pool) => (
+            <PoolHealth key={pool.name} pool={pool} />
+          ))}
+        </div>
       )}
     </Loaded>
   );
