@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
-/** Disks that change their pool under verify load, Ceph's included where it is installed: root, 3 GB, 5 to 10 minutes. */
+/** A pool that runs full, and disks that change their pool, Ceph's included where it is installed, while a guest writes. */
+export const longGuestTests = ['test/system/full-disk.test.ts', 'test/system/move-disk.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['test/system/move-disk.test.ts'],
+    include: longGuestTests,
     testTimeout: 120_000,
     hookTimeout: 240_000,
     teardownTimeout: 60_000,
