@@ -6,6 +6,9 @@ import { CroftError } from '../../../appliance/errors.ts';
 
 export type Run = typeof runCommand;
 
+/** Ends with us, however we end: without a network it would wait for minutes, and nobody would know whose it is. */
+const aptGet = ['setpriv', '--pdeathsig', 'KILL', '--', 'apt-get'] as const;
+
 /** An unpacked kernel: its version, its image, its directory of modules. */
 export type Kernel = { version: string; image: string; modules: string };
 
@@ -37,7 +40,7 @@ export async function fetchKernel(cacheDir: string, run: Run, signal?: AbortSign
   await mkdir(join(work, 'tree'), { recursive: true });
   try {
     // Sandbox off: apt's own user cannot write into an owner-only cache directory.
-    await run(['apt-get', 'download', '-o', 'APT::Sandbox::User=root', name], { cwd: work, timeout: downloadDeadline, signal });
+    await run([...aptGet, 'download', '-o', 'APT::Sandbox::User=root', name], { cwd: work, timeout: downloadDeadline, signal });
     const deb = (await readdir(work)).find((file) => file.endsWith('.deb'));
     if (!deb) throw new CroftError('download-failed', `apt-get brought no package file for ${name}.`);
     await run(['dpkg-deb', '-x', join(work, deb), join(work, 'tree')], { timeout: 120_000, signal });
@@ -60,7 +63,7 @@ async function kernelPackage(run: Run, signal?: AbortSignal): Promise<string | u
     const { stdout } = await run(['apt-cache', 'depends', metaPackage], { okCodes: [0, 100], signal });
     const name = /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
     if (name || attempt === 2) return name;
-    await run(['apt-get', 'update', '-qq'], { okCodes: [0, 100], timeout: downloadDeadline, signal });
+    await run([...aptGet, 'update', '-qq'], { okCodes: [0, 100], timeout: downloadDeadline, signal });
   }
   return undefined;
 }
