@@ -7,12 +7,11 @@ import { chmod, chown, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
-import { isCroftError } from '../errors.ts';
 import { writeFileAtomic } from '../host/files.ts';
 import type { Logger } from '../host/logger.ts';
 import { systemNamespace } from '../resources/core-kinds.ts';
 import { customKinds } from '../store/crds.ts';
-import { createKubeClient, type KubeClient } from '../store/kubernetes-client.ts';
+import { applyObject, createKubeClient, type KubeClient } from '../store/kubernetes-client.ts';
 
 const accountName = 'croft-api';
 /** Seconds a token is good for. */
@@ -43,17 +42,6 @@ export function apiAccountRules() {
     { apiGroups: ['apiregistration.k8s.io'], resources: ['apiservices'], verbs: ['get', 'create', 'patch', 'update'] },
     { apiGroups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
   ];
-}
-
-async function apply(client: KubeClient, collection: string, body: { kind: string; metadata: { name: string } }): Promise<void> {
-  const about = `${body.kind} ${body.metadata.name}`;
-  try {
-    await client.send({ method: 'POST', path: collection, body, about });
-  } catch (error) {
-    if (!isCroftError(error, 'already-exists')) throw error;
-    const path = `${collection}/${body.metadata.name}`;
-    await client.send({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json', about });
-  }
 }
 
 export type ApiAccountOptions = {
@@ -96,21 +84,21 @@ export async function keepApiAccount({ admin, target, owner, logger }: ApiAccoun
 async function makeAccount(client: KubeClient): Promise<void> {
   const rbac = '/apis/rbac.authorization.k8s.io/v1';
   const roleName = `croft:${accountName}`;
-  await apply(client, `/api/v1/namespaces/${systemNamespace}/serviceaccounts`, {
+  await applyObject(client, `/api/v1/namespaces/${systemNamespace}/serviceaccounts`, {
     apiVersion: 'v1',
     kind: 'ServiceAccount',
     metadata: { name: accountName },
-  } as never);
+  });
   const rules = apiAccountRules();
   const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: roleName }, rules };
-  await apply(client, `${rbac}/clusterroles`, role);
-  await apply(client, `${rbac}/clusterrolebindings`, {
+  await applyObject(client, `${rbac}/clusterroles`, role);
+  await applyObject(client, `${rbac}/clusterrolebindings`, {
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind: 'ClusterRoleBinding',
     metadata: { name: roleName },
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: roleName },
     subjects: [{ kind: 'ServiceAccount', name: accountName, namespace: systemNamespace }],
-  } as never);
+  });
 }
 
 async function writeToken(client: KubeClient, path: string, owner: ApiAccountOptions['owner']): Promise<void> {

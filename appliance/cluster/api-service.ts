@@ -3,9 +3,9 @@
  * selector, whose one endpoint is the box's own address. With several boxes the last to start serves; the objects are
  * written anew at each start.
  */
-import { CroftError, isCroftError } from '../errors.ts';
+import { CroftError } from '../errors.ts';
 import { systemNamespace } from '../resources/core-kinds.ts';
-import { createKubeClient, type KubeClient } from '../store/kubernetes-client.ts';
+import { applyObject, createKubeClient } from '../store/kubernetes-client.ts';
 
 export const aggregatedService = 'croft-subresources';
 /** The name that the API server expects in the certificate. */
@@ -37,17 +37,6 @@ export async function readClusterFacts(kubeconfig: string, nodeName: string): Pr
   }
 }
 
-async function apply(client: KubeClient, collection: string, body: { kind: string; metadata: { name: string } }): Promise<void> {
-  const about = `${body.kind} ${body.metadata.name}`;
-  try {
-    await client.send({ method: 'POST', path: collection, body, about });
-  } catch (error) {
-    if (!isCroftError(error, 'already-exists')) throw error;
-    const path = `${collection}/${body.metadata.name}`;
-    await client.send({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json', about });
-  }
-}
-
 export type Registration = {
   kubeconfig: string;
   address: string;
@@ -62,22 +51,22 @@ export async function registerApiService({ kubeconfig, address, port, ca, group,
   const client = createKubeClient(kubeconfig);
   const core = `/api/v1/namespaces/${systemNamespace}`;
   try {
-    await apply(client, `${core}/services`, {
+    await applyObject(client, `${core}/services`, {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: aggregatedService },
       spec: { ports: [{ name: 'https', port: 443, targetPort: port, protocol: 'TCP' }] },
-    } as never);
-    await apply(client, `/apis/discovery.k8s.io/v1/namespaces/${systemNamespace}/endpointslices`, {
+    });
+    await applyObject(client, `/apis/discovery.k8s.io/v1/namespaces/${systemNamespace}/endpointslices`, {
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
       metadata: { name: aggregatedService, labels: { 'kubernetes.io/service-name': aggregatedService } },
       addressType: address.includes(':') ? 'IPv6' : 'IPv4',
       endpoints: [{ addresses: [address], conditions: { ready: true } }],
       ports: [{ name: 'https', port, protocol: 'TCP' }],
-    } as never);
+    });
     for (const [index, version] of versions.entries()) {
-      await apply(client, '/apis/apiregistration.k8s.io/v1/apiservices', {
+      await applyObject(client, '/apis/apiregistration.k8s.io/v1/apiservices', {
         apiVersion: 'apiregistration.k8s.io/v1',
         kind: 'APIService',
         metadata: { name: `${version}.${group}` },
@@ -89,7 +78,7 @@ export async function registerApiService({ kubeconfig, address, port, ca, group,
           service: { name: aggregatedService, namespace: systemNamespace, port: 443 },
           caBundle: Buffer.from(ca).toString('base64'),
         },
-      } as never);
+      });
     }
   } finally {
     client.close();

@@ -9,7 +9,7 @@ import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CroftError } from '../errors.ts';
 import { run } from '../host/exec.ts';
-import { listPids, readArgv } from '../host/process-info.ts';
+import { listPids, readArgv, statFields } from '../host/process-info.ts';
 
 export type CleanUpOptions = {
   dataDir: string;
@@ -86,8 +86,7 @@ async function podProcesses(namespace: string): Promise<number[]> {
 /** Parent of a living process; undefined for zombies and what is gone. */
 async function parentOf(pid: number): Promise<number | undefined> {
   try {
-    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
-    const [state, parent] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    const [state, parent] = statFields(await readFile(`/proc/${pid}/stat`, 'utf8'));
     return state === 'Z' ? undefined : Number(parent);
   } catch {
     return undefined;

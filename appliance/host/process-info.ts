@@ -4,12 +4,18 @@ import { readFile, readdir } from 'node:fs/promises';
 /** Identity of a process: a pid alone is reused, pid + start time + boot id is not. */
 export type ProcessIdentity = { pid: number /** clock ticks since boot, field 22 of proc(5) stat */; startTime: number };
 
+/** USER_HZ: the unit of times in /proc, 100 a second on every Linux that runs here (proc(5), clock ticks). */
+export const ticksPerSecond = 100;
+
+/** What follows the name in a process's or thread's `stat`, field 3 (the state) at index 0 (proc(5)). Pure. */
+export const statFields = (stat: string): string[] =>
+  // The command name may hold spaces and brackets: fields are counted after its last bracket.
+  stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+
 /** Reads a process's start time and state letter (R, S, D, Z, …); undefined when it is gone. */
 export async function readProcess(pid: number): Promise<(ProcessIdentity & { state: string }) | undefined> {
   try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // The command name may hold spaces and brackets: fields are counted after its last bracket.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const fields = statFields(await readFile(`/proc/${pid}/stat`, 'utf8'));
     return { pid, state: fields[0] ?? '?', startTime: Number(fields[19]) };
   } catch {
     return undefined;

@@ -1,6 +1,7 @@
 /** Counters of the box itself, from /proc and /sys. Pure parsers, one reader. */
 import { readFile, readdir } from 'node:fs/promises';
 import { totalmem } from 'node:os';
+import { ticksPerSecond } from '../host/process-info.ts';
 
 export type HostCounters = {
   /** Seconds that CPUs were busy, all together. */
@@ -11,8 +12,6 @@ export type HostCounters = {
   network: { received: number; transmitted: number };
 };
 
-/** USER_HZ, the unit of /proc/stat. */
-const ticksPerSecond = 100;
 /** /proc/diskstats counts in these, whatever the disk's own sectors are (kernel, Documentation/admin-guide/iostats.rst). */
 const sector = 512;
 

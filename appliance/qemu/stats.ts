@@ -4,12 +4,11 @@
  */
 import { readFile } from 'node:fs/promises';
 import { CroftError, isCroftError } from '../errors.ts';
+import { statFields, ticksPerSecond } from '../host/process-info.ts';
 import type { DiskCounters, GuestStats } from '../vm/hypervisor.ts';
 import { parseDeviceId } from './devices.ts';
 import type { Qmp } from './hot-plug.ts';
 
-/** USER_HZ: the unit of times in /proc, 100 on every Linux that runs here (proc(5), clock ticks). */
-const ticksPerSecond = 100;
 const balloon = '/machine/peripheral/balloon0';
 /** s between two questions to the guest's balloon driver. */
 const memoryInterval = 10;
@@ -32,8 +31,7 @@ type BalloonStats = { 'last-update': number; stats: Record<string, number> };
 
 /** CPU time of a process or thread in seconds, from its `stat` in /proc. Pure. */
 export function parseCpuSeconds(stat: string): { all: number; system: number } {
-  // The command name may hold spaces and brackets: fields are counted after its last bracket.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = statFields(stat);
   const [user, system] = [Number(fields[11]), Number(fields[12])];
   return { all: (user + system) / ticksPerSecond, system: system / ticksPerSecond };
 }

@@ -71,7 +71,7 @@ function columnType(root: Json, path: string): string {
 /** Kinds that a cluster gets as custom resources. */
 export const customKinds = (): Kind[] => (kinds as readonly Kind[]).filter((kind) => kind.home === 'ours');
 
-export function crdOf(kind: Kind): Json {
+export function crdOf(kind: Kind) {
   const [group, version] = kind.apiVersion.split('/') as [string, string];
   const schema: Json = {
     type: 'object',

@@ -7,7 +7,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CroftError, messageOf } from '../errors.ts';
+import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { errorOfStatus, type KubeStatus } from './kubernetes-errors.ts';
 
 export type KubeQuery = Record<string, string | number | boolean | undefined>;
@@ -169,4 +169,23 @@ function statusFrom(text: string): KubeStatus {
     // Said as text below.
   }
   return { message: text.trim().slice(0, 300) };
+}
+
+/** An object as a manifest has it. */
+export type Manifest = { kind: string; metadata: { name: string; labels?: Record<string, string> }; [field: string]: unknown };
+
+/**
+ * Creates an object, or merges it into the one that is there: lists are replaced whole, so they are exactly as written,
+ * and fields of others stay. @throws CroftError as send
+ */
+export async function applyObject(client: KubeClient, collection: string, body: Manifest): Promise<void> {
+  const { kind, metadata } = body;
+  const about = `${kind} ${metadata.name}`;
+  try {
+    await client.send({ method: 'POST', path: collection, body, about });
+  } catch (error) {
+    if (!isCroftError(error, 'already-exists')) throw error;
+    const path = `${collection}/${metadata.name}`;
+    await client.send({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json', about });
+  }
 }

@@ -5,26 +5,11 @@ import { systemNamespace } from '../resources/core-kinds.ts';
 import { imageNamespace } from '../resources/data-volume.ts';
 import { crdOf, customKinds } from './crds.ts';
 import { clusterRoles } from './kubernetes-roles.ts';
-import { createKubeClient, type KubeClient } from './kubernetes-client.ts';
+import { applyObject, createKubeClient, type KubeClient } from './kubernetes-client.ts';
 import { pathOfKind } from './kubernetes-objects.ts';
-
-type Named = { kind?: unknown; metadata: { name: string } };
 
 const crdsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const rolesPath = '/apis/rbac.authorization.k8s.io/v1/clusterroles';
-/** A merge patch replaces lists whole, so they are exactly as written; fields of others (conversion) stay. */
-const mergePatch = 'application/merge-patch+json';
-
-async function apply(client: KubeClient, collection: string, body: Named): Promise<void> {
-  const { name } = body.metadata;
-  const about = `${String(body.kind)} ${name}`;
-  try {
-    await client.send({ method: 'POST', path: collection, body, about });
-  } catch (error) {
-    if (!isCroftError(error, 'already-exists')) throw error;
-    await client.send({ method: 'PATCH', path: `${collection}/${name}`, body, contentType: mergePatch, about });
-  }
-}
 
 async function ensureNamespace(client: KubeClient, name: string): Promise<void> {
   try {
@@ -55,8 +40,8 @@ export async function installCrds(kubeconfig: string, timeout = 60_000): Promise
   const deadline = Date.now() + timeout;
   try {
     const kinds = customKinds();
-    for (const kind of kinds) await apply(client, crdsPath, crdOf(kind) as Named);
-    for (const role of clusterRoles()) await apply(client, rolesPath, role);
+    for (const kind of kinds) await applyObject(client, crdsPath, crdOf(kind));
+    for (const role of clusterRoles()) await applyObject(client, rolesPath, role);
     for (const name of [systemNamespace, imageNamespace]) await ensureNamespace(client, name);
     for (const kind of kinds) {
       while (!(await isServed(client, pathOfKind(kind)))) {

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inNode, removeTree } from '../../appliance/cluster/k3s-clean.ts';
 import { run, type RunOptions } from '../../appliance/host/exec.ts';
-import { listPids } from '../../appliance/host/process-info.ts';
+import { listPids, statFields } from '../../appliance/host/process-info.ts';
 import { eventually } from '../helpers/eventually.ts';
 
 /** Kubernetes' fixed paths that a node must not share with the machine. */
@@ -143,7 +143,7 @@ async function descendants(roots: number[]): Promise<number[]> {
   const parents = new Map<number, number>();
   for (const pid of await listPids()) {
     const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-    const [state, parent] = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    const [state, parent] = statFields(text);
     if (parent !== undefined && state !== 'Z') parents.set(pid, Number(parent));
   }
   const known = new Set(roots);
