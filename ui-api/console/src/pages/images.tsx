@@ -20,7 +20,7 @@ import { takeFile } from '../ui/file-field.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
 import { ResourceTable } from '../ui/resource-table.tsx';
-import { StateLabel } from '../ui/state-label.tsx';
+import { StateReason } from '../ui/state-label.tsx';
 import type { Column } from '../ui/table-sort.ts';
 
 type Source = { build?: string; catalogue?: string; url?: string; file?: string; upload?: object };
@@ -134,18 +134,11 @@ export function ImagesPage() {
 function ImageState({ image, sendings }: { image: Image; sendings: readonly Sending[] }) {
   const sending = sendings.find((each) => each.image === image.name);
   if (sending) {
+    const { done, total } = sending;
     return (
-      <>
-        <StateLabel state="sending" progress={sending.done / sending.total} />
-        <div className="croft-reason">{text.images.sending(formatBytes(sending.done), formatBytes(sending.total))}</div>
-      </>
+      <StateReason state="sending" progress={done / total} reason={text.images.sending(formatBytes(done), formatBytes(total))} />
     );
   }
   const reason = isWaiting(image, sendings) ? text.images.waiting : image.reason;
-  return (
-    <>
-      <StateLabel state={image.state} progress={image.progress} />
-      {reason && <div className="croft-reason">{reason}</div>}
-    </>
-  );
+  return <StateReason state={image.state} progress={image.progress} reason={reason} />;
 }

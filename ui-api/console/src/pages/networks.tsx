@@ -14,7 +14,7 @@ import { Empty } from '../ui/empty.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
 import { ResourceTable } from '../ui/resource-table.tsx';
-import { StateLabel } from '../ui/state-label.tsx';
+import { StateReason } from '../ui/state-label.tsx';
 import type { Column } from '../ui/table-sort.ts';
 import { kindOfNetwork, NetworkPicture } from '../ui/network-picture.tsx';
 
@@ -36,12 +36,7 @@ export function NetworksPage() {
       id: 'state',
       title: text.common.state,
       sortValue: ({ state }) => state,
-      cell: ({ state, reason }) => (
-        <>
-          <StateLabel state={state} />
-          {reason && state !== 'ready' && <div className="croft-reason">{reason}</div>}
-        </>
-      ),
+      cell: ({ state, reason }) => <StateReason state={state} reason={state === 'ready' ? undefined : reason} />,
     },
     { id: 'kind', title: text.networks.kind, sortValue: ({ vlan }) => vlan ?? 0, cell: kindOfNetwork },
     {

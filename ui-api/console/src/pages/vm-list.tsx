@@ -14,7 +14,7 @@ import { Empty } from '../ui/empty.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
 import { ResourceTable } from '../ui/resource-table.tsx';
-import { StateLabel } from '../ui/state-label.tsx';
+import { StateReason } from '../ui/state-label.tsx';
 import type { Column } from '../ui/table-sort.ts';
 import { can, matchesVm, stateRefusal, vmKey, vmPath } from '../vm/state.ts';
 import { runVmAction, useVmActions } from '../vm/use-vm-actions.tsx';
@@ -34,12 +34,7 @@ const columnsWith = (lines: Sparklines['vms']): readonly Column<Vm>[] => [
     id: 'state',
     title: text.vms.state,
     sortValue: (vm) => vm.state,
-    cell: (vm) => (
-      <>
-        <StateLabel state={vm.state} />
-        {vm.reason && <div className="croft-reason">{vm.reason}</div>}
-      </>
-    ),
+    cell: (vm) => <StateReason state={vm.state} reason={vm.reason} />,
   },
   {
     id: 'address',

@@ -17,7 +17,7 @@ import { Empty } from '../ui/empty.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
 import { ResourceTable } from '../ui/resource-table.tsx';
-import { StateLabel } from '../ui/state-label.tsx';
+import { StateReason } from '../ui/state-label.tsx';
 import type { Column } from '../ui/table-sort.ts';
 import { vmPath } from '../vm/state.ts';
 
@@ -27,12 +27,7 @@ const columns: readonly Column<Volume>[] = [
     id: 'state',
     title: text.common.state,
     sortValue: ({ state }) => state,
-    cell: ({ state, reason }) => (
-      <>
-        <StateLabel state={state} />
-        {reason && <div className="croft-reason">{reason}</div>}
-      </>
-    ),
+    cell: ({ state, reason }) => <StateReason state={state} reason={reason} />,
   },
   { id: 'size', title: text.volumes.size, sortValue: ({ size }) => size, cell: ({ size }) => formatBytes(size) },
   { id: 'pool', title: text.volumes.pool, sortValue: ({ pool }) => pool, cell: ({ pool }) => pool },

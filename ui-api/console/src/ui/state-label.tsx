@@ -59,3 +59,21 @@ export function StateLabel({ state, progress }: { state: string; progress?: numb
     </Label>
   );
 }
+
+/** A state and, below it, why it is so: one sentence of the API. */
+export function StateReason({
+  state,
+  reason,
+  progress,
+}: {
+  state: string;
+  reason?: string | undefined;
+  progress?: number | undefined;
+}) {
+  return (
+    <>
+      <StateLabel state={state} {...(progress === undefined ? {} : { progress })} />
+      {reason && <div className="croft-reason">{reason}</div>}
+    </>
+  );
+}

@@ -8,7 +8,7 @@ import { Empty } from '../../ui/empty.tsx';
 import { Loaded } from '../../ui/loaded.tsx';
 import { Meter } from '../../ui/meter.tsx';
 import { ResourceTable } from '../../ui/resource-table.tsx';
-import { StateLabel } from '../../ui/state-label.tsx';
+import { StateReason } from '../../ui/state-label.tsx';
 import type { Column } from '../../ui/table-sort.ts';
 import { PoolHealth } from './pool-health.tsx';
 
@@ -17,12 +17,7 @@ const columns: readonly Column<Pool>[] = [
   {
     id: 'state',
     title: text.common.state,
-    cell: ({ state, reason }) => (
-      <>
-        <StateLabel state={state} />
-        {reason && state !== 'ready' && <div className="croft-reason">{reason}</div>}
-      </>
-    ),
+    cell: ({ state, reason }) => <StateReason state={state} reason={state === 'ready' ? undefined : reason} />,
   },
   { id: 'driver', title: text.settings.driver, cell: ({ driver }) => driver },
   {

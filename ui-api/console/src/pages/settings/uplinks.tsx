@@ -15,7 +15,7 @@ import { Confirm, type Confirmation } from '../../ui/confirm.tsx';
 import { Empty } from '../../ui/empty.tsx';
 import { Loaded } from '../../ui/loaded.tsx';
 import { ResourceTable } from '../../ui/resource-table.tsx';
-import { StateLabel } from '../../ui/state-label.tsx';
+import { StateReason } from '../../ui/state-label.tsx';
 import type { Column } from '../../ui/table-sort.ts';
 import { notifyProblem } from '../../ui/toasts.tsx';
 
@@ -32,12 +32,7 @@ const columns: readonly Column<Uplink>[] = [
     id: 'state',
     title: text.common.state,
     sortValue: ({ state }) => state,
-    cell: ({ state, reason }) => (
-      <>
-        <StateLabel state={state} />
-        {reason && <div className="croft-reason">{reason}</div>}
-      </>
-    ),
+    cell: ({ state, reason }) => <StateReason state={state} reason={reason} />,
   },
   {
     id: 'members',

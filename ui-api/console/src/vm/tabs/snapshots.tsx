@@ -16,7 +16,7 @@ import { Confirm, type Confirmation } from '../../ui/confirm.tsx';
 import { Empty } from '../../ui/empty.tsx';
 import { Loaded } from '../../ui/loaded.tsx';
 import { ResourceTable } from '../../ui/resource-table.tsx';
-import { StateLabel } from '../../ui/state-label.tsx';
+import { StateReason } from '../../ui/state-label.tsx';
 import type { Column } from '../../ui/table-sort.ts';
 import { can } from '../state.ts';
 
@@ -26,12 +26,7 @@ const columns: readonly Column<Snapshot>[] = [
     id: 'state',
     title: text.common.state,
     sortValue: ({ state }) => state,
-    cell: ({ state, reason }) => (
-      <>
-        <StateLabel state={state} />
-        {reason && state !== 'ready' && <div className="croft-reason">{reason}</div>}
-      </>
-    ),
+    cell: ({ state, reason }) => <StateReason state={state} reason={state === 'ready' ? undefined : reason} />,
   },
   {
     id: 'consistency',
