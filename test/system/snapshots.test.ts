@@ -92,8 +92,11 @@ describe('a service that is killed in the middle of a restore', () => {
     await box.start();
     await eventually(
       async () => {
-        const { stdout } = await box.croft(['event', 'list', '-o', 'json']);
-        expect(stdout.match(/"Restored"/g)).toHaveLength(2);
+        // The task, not the event: an event that was about to be written when the service was killed is not made up for.
+        const { stdout } = await box.croft(['task', 'list', '-o', 'json']);
+        const { items } = JSON.parse(stdout) as { items: { verb: string; state: string }[] };
+        const restores = items.filter(({ verb }) => verb === 'vm.restore');
+        expect(restores.map(({ state }) => state)).toEqual(['succeeded', 'succeeded']);
       },
       { timeout: 60_000, interval: 500 },
     );
