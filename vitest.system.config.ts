@@ -1,7 +1,10 @@
 import { defineConfig } from 'vitest/config';
 import { longGuestTests } from './vitest.guests.config.ts';
 
-/** Tests with real QEMU, Open vSwitch and packets: one at a time, for they share the machine's two cores. */
+/**
+ * Tests with real QEMU, Open vSwitch and packets. Two files at a time: each has namespaces and directories of its
+ * own, and mostly waits (for a guest to boot, for Ceph to see a disk die).
+ */
 export default defineConfig({
   test: {
     include: ['test/system/**/*.test.ts'],
@@ -10,8 +13,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 60_000,
-    maxWorkers: 1,
-    fileParallelism: false,
+    maxWorkers: 2,
     sequence: { concurrent: false },
   },
 });
