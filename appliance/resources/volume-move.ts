@@ -46,6 +46,8 @@ export const volumeMove = defineKind({
         size: Type.Optional(Type.Integer()),
         /** The start of the guest (its epoch) that copies the disk itself; absent while nobody has it open. */
         liveEpoch: Type.Optional(Type.Integer()),
+        /** The guest was stopped by the move, for an instant, and is to be let go on: since when. */
+        held: Type.Optional(Type.Object({ for: Type.Enum(['start', 'switch']), since: Type.String() })),
         /** Why it is undone, or was. */
         error: Type.Optional(Type.String()),
         cancelled: Type.Optional(Type.Boolean()),

@@ -21,6 +21,9 @@ export function simQmp(blocks: SimBlocks, disks: readonly string[], command: str
   switch (command) {
     case 'query-jobs':
       return [...blocks.jobs.values()].map(({ id, status }) => ({ id, status, 'current-progress': 1, 'total-progress': 1 }));
+    // One whose mirrors need the guest to stand still at first (moves/mirror.ts).
+    case 'query-version':
+      return { qemu: { major: 10, minor: 0, micro: 0 } };
     case 'query-named-block-nodes':
       return [...blocks.nodes].map((name) => ({ 'node-name': name }));
     case 'blockdev-add':

@@ -3,6 +3,10 @@
  * itself: it stays `pending`, with the guest's requests held and both copies the same, until it is finalized, and
  * `concluded` until it is dismissed; so whoever comes after a crash finds it. Its id and the target's node names are
  * made from the move's id.
+ *
+ * It copies in the background, never `write-blocking`: there QEMU (7.2 to 10, block/mirror.c) frees the bitmap of what is
+ * in flight before the guest's own writes have ended when the job is cancelled or fails. That damages its heap, and some
+ * moments later, mostly when the next mirror begins, it aborts and takes the guest with it.
  */
 import { isCroftError } from '../../errors.ts';
 import { shortId } from '../../resources/identity.ts';
@@ -21,11 +25,18 @@ const nodeIndex = (node: string): number | undefined => {
 /** Prefix of the target's nodes (at most 15 characters): those of its disk, told apart from every other move's. */
 export const targetPrefix = (index: number, moveId: string): string => `d${index}m${shortId(moveId).slice(-7)}`;
 
+export type QemuVersion = { major: number; minor: number };
+
 type Job = { id: string; status: string; 'current-progress': number; 'total-progress': number; error?: string };
 
 /** What QEMU has of the disk `name`. @throws CroftError when QEMU doesn't answer */
 export async function observeMirror(guest: Guest, name: string | undefined, moveId: string): Promise<MoveGuest> {
-  const [tops, jobs, nodes] = await Promise.all([guest.topNodes(), guest.qmp<Job[]>('query-jobs'), nodeNames(guest)]);
+  const [tops, jobs, nodes, state] = await Promise.all([
+    guest.topNodes(),
+    guest.qmp<Job[]>('query-jobs'),
+    nodeNames(guest),
+    guest.state(),
+  ]);
   const job = jobs.find(({ id }) => id === jobIdOf(moveId));
   const top = name === undefined ? undefined : tops.get(name);
   const targetPattern = new RegExp(`^d\\d+m${shortId(moveId).slice(-7)}(?![0-9a-f])`);
@@ -34,6 +45,7 @@ export async function observeMirror(guest: Guest, name: string | undefined, move
   return {
     epoch: guest.epoch,
     uses: top === undefined ? 'nothing' : isTarget(top) ? 'target' : 'source',
+    running: state === 'running',
     job: job && jobOf(job),
     sourceNodes: index !== undefined && nodes.some((node) => nodeIndex(node) === index && !isTarget(node)),
     targetNodes: nodes.some(isTarget),
@@ -47,10 +59,7 @@ const jobOf = (job: Job): MirrorJob => ({
   ...(job.error === undefined ? {} : { error: job.error }),
 });
 
-/**
- * Opens the target and begins to copy. `bandwidth`: bytes a second, 0: no limit. @throws CroftError `qmp-failed`; no node stays
- * From the moment that all is copied, a guest's write is done when it is in both: the rest never grows again.
- */
+/** Opens the target and begins to copy. `bandwidth`: bytes a second, 0: no limit. @throws CroftError `qmp-failed`; no node stays */
 export async function startMirror(
   guest: Guest,
   { moveId, source, target, bandwidth }: { moveId: string; source: string; target: BlockdevGraph; bandwidth: number },
@@ -62,7 +71,7 @@ export async function startMirror(
       device: source,
       target: target.top,
       sync: 'full',
-      'copy-mode': 'write-blocking',
+      'copy-mode': 'background',
       'auto-finalize': false,
       'auto-dismiss': false,
       ...(bandwidth > 0 ? { speed: bandwidth } : {}),
@@ -72,6 +81,20 @@ export async function startMirror(
     throw error;
   }
 }
+
+/**
+ * True where writes are lost that the guest makes while a mirror starts: from 8.2 on QEMU looks at what there is to copy
+ * before it notes what changes (mended by "mirror: Fix missed dirty bitmap writes during startup", which an older
+ * version may carry or not).
+ */
+export const startLosesWrites = ({ major, minor }: QemuVersion): boolean => major > 8 || (major === 8 && minor >= 2);
+
+export const qemuVersion = async (guest: Guest): Promise<QemuVersion> =>
+  (await guest.qmp<{ qemu: QemuVersion }>('query-version')).qemu;
+
+/** What is left is copied as fast as it can be: the guest stands still meanwhile. */
+export const liftLimit = (guest: Guest, moveId: string): Promise<unknown> =>
+  guest.qmp('block-job-set-speed', { device: jobIdOf(moveId), speed: 0 });
 
 export const completeJob = (guest: Guest, moveId: string): Promise<unknown> => guest.qmp('job-complete', { id: jobIdOf(moveId) });
 export const finalizeJob = (guest: Guest, moveId: string): Promise<unknown> => guest.qmp('job-finalize', { id: jobIdOf(moveId) });

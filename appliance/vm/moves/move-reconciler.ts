@@ -10,12 +10,25 @@ import type { Guest } from '../hypervisor.ts';
 import { stopShortening } from '../shorten.ts';
 import { isPassing, namespaceOf, placeOf, sentenceOf } from '../snapshots/volumes.ts';
 import type { Copies } from './copies.ts';
-import { cancelJob, closeNodes, completeJob, dismissJob, finalizeJob, indexOf, startMirror, targetPrefix } from './mirror.ts';
+import type { Convergence } from './convergence.ts';
+import { hold, release } from './hold.ts';
+import {
+  cancelJob,
+  closeNodes,
+  completeJob,
+  dismissJob,
+  finalizeJob,
+  indexOf,
+  qemuVersion,
+  startLosesWrites,
+  startMirror,
+  targetPrefix,
+} from './mirror.ts';
 import { moveIdOf, observeMove, userOf } from './observe-move.ts';
 import { setProgressing, setStatus, tell, type Croft } from './move-status.ts';
 import { moveFinalizer, planMove, type MoveAction } from './plan-move.ts';
 
-export type MoveParts = { context: VmContext; copies: Copies };
+export type MoveParts = { context: VmContext; copies: Copies; convergence: Convergence };
 
 type Again = { requeueAfter?: number };
 
@@ -24,10 +37,10 @@ const retry = 1_000;
 const next = { requeueAfter: 1 };
 
 export async function reconcileMove(parts: MoveParts, key: { name: string; namespace: string }): Promise<Again> {
-  const { context, copies } = parts;
+  const { context, copies, convergence } = parts;
   const move = await context.store.get(volumeMove, key.name, key.namespace);
   if (!move) return freeClaims(context, key);
-  const observed = await observeMove(context, move, copies.stateOf(moveIdOf(move)));
+  const observed = await observeMove(context, move, { copier: copies.stateOf(moveIdOf(move)), convergence });
   const { action, requeueAfter } = planMove(observed);
   return (await execute(parts, move, action)) ?? { requeueAfter };
 }
@@ -50,7 +63,11 @@ const unlock = (store: VmContext['store'], claim: { metadata: { name: string; na
 
 const claimOf = (move: VolumeMove) => ({ name: move.spec.claimName, namespace: move.metadata.namespace });
 
-async function execute({ context, copies }: MoveParts, move: VolumeMove, action: MoveAction): Promise<Again | undefined> {
+async function execute(
+  { context, copies, convergence }: MoveParts,
+  move: VolumeMove,
+  action: MoveAction,
+): Promise<Again | undefined> {
   const { store } = context;
   const { name } = move.metadata;
   const id = moveIdOf(move);
@@ -80,6 +97,12 @@ async function execute({ context, copies }: MoveParts, move: VolumeMove, action:
     case 'report':
       await setStatus(context, move, { progress: action.progress });
       return undefined;
+    case 'hold':
+      if (guest) await hold(context, move, guest, 'switch');
+      return undefined;
+    case 'release':
+      await release(context, move, guest);
+      return next;
     case 'complete':
       if (guest) await completeJob(guest, id);
       return undefined;
@@ -132,6 +155,7 @@ async function execute({ context, copies }: MoveParts, move: VolumeMove, action:
       return next;
     case 'end':
       copies.forget(id);
+      convergence.forget(id);
       await end(context, move);
       return next;
     case 'unlock':
@@ -205,6 +229,7 @@ async function mirror(context: VmContext, move: VolumeMove, guest: Guest | undef
     const driver = await freshTarget(context, move);
     const target = await driver.blockdev(volumeId, targetPrefix(index, moveId), context.ownerOf(vmId));
     const bandwidth = move.spec.bandwidth === undefined ? 0 : parseBytes(move.spec.bandwidth, 'spec.bandwidth');
+    if (startLosesWrites(await qemuVersion(guest))) await hold(context, move, guest, 'start');
     await startMirror(guest, { moveId, source, target, bandwidth });
   });
 }

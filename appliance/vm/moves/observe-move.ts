@@ -9,6 +9,7 @@ import type { VmContext } from '../context.ts';
 import { wishedDisks } from '../guest-shape.ts';
 import type { VolumeDriver } from '../../../storage/driver.ts';
 import { isMigrating } from '../migration/record.ts';
+import type { Convergence } from './convergence.ts';
 import { observeMirror } from './mirror.ts';
 import type { Copier, MoveObservation } from './plan-move.ts';
 
@@ -36,7 +37,11 @@ export async function userOf(
   return undefined;
 }
 
-export async function observeMove(context: VmContext, move: VolumeMove, copier: Copier | undefined): Promise<MoveObservation> {
+export async function observeMove(
+  context: VmContext,
+  move: VolumeMove,
+  { copier, convergence }: { copier: Copier | undefined; convergence: Convergence },
+): Promise<MoveObservation> {
   const { store } = context;
   const { namespace } = move.metadata;
   const { volumeId, vmId, disk, step } = move.status?.croft ?? {};
@@ -61,6 +66,7 @@ export async function observeMove(context: VmContext, move: VolumeMove, copier: 
     },
     guest,
     copier,
+    stalled: convergence.stalled(moveIdOf(move), guest?.job, Date.now()),
     sourceThere: !ended && switched && (await there(move.status?.croft?.from)),
     targetThere: !ended && step === 'undoing' && (await there(move.spec.pool)),
     ...(begun || ended || !claim

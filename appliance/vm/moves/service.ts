@@ -15,6 +15,7 @@ import { moveAnnotation, type persistentVolumeClaim } from '../../resources/data
 import type { volumeMove } from '../../resources/volume-move.ts';
 import type { VmContext } from '../context.ts';
 import { copyClosed as copyWithQemuImg, type CopyClosed } from './copy-closed.ts';
+import { createConvergence } from './convergence.ts';
 import { createCopies } from './copies.ts';
 import { reconcileMove } from './move-reconciler.ts';
 
@@ -36,6 +37,7 @@ export function startMoves(context: VmContext, informers: MoveInformers, options
   const { logger, retire, copyClosed = copyWithQemuImg } = options;
   const { volumeMove: moves, persistentVolumeClaim: claims } = informers;
   const copies = createCopies(copyClosed, { onEnd: (key) => controller.enqueue(key), retire, logger });
+  const convergence = createConvergence();
   const controller = startController({
     name: 'volume-move',
     logger,
@@ -48,7 +50,7 @@ export function startMoves(context: VmContext, informers: MoveInformers, options
         return move === undefined ? [] : [`${metadata.namespace}/${move}`];
       }),
     ],
-    reconcile: (key) => reconcileMove({ context, copies }, { namespace: 'default', ...fromKey(key) }),
+    reconcile: (key) => reconcileMove({ context, copies, convergence }, { namespace: 'default', ...fromKey(key) }),
   });
   context.registry.onChange((id) => {
     for (const move of moves.list()) if (move.status?.croft?.vmId === id) controller.enqueue(keyOf(move));

@@ -5,203 +5,10 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { volumeMove, type VolumeMove } from '../../../../appliance/resources/volume-move.ts';
-import {
-  planMove,
-  type Copier,
-  type MirrorJob,
-  type MoveAction,
-  type MoveObservation,
-} from '../../../../appliance/vm/moves/plan-move.ts';
-
-/** Content is the number of the last write that is in it. */
-type Pool = { content: number } | undefined;
-
-class World {
-  acknowledged = 0;
-  source: Pool = { content: 0 };
-  target: Pool = undefined;
-  claim = { pool: 'a', moving: undefined as string | undefined, deleting: false };
-  guest: { epoch: number; uses: 'source' | 'target' } | undefined;
-  job: (MirrorJob & { copied: boolean }) | undefined;
-  sourceNodes = false;
-  targetNodes = false;
-  copier: (Copier & { read?: number }) | undefined;
-  failFinalize = false;
-  move: VolumeMove = {
-    apiVersion: volumeMove.apiVersion,
-    kind: volumeMove.kind,
-    metadata: { name: 'm', namespace: 'default' },
-    spec: { claimName: 'c', pool: 'b' },
-  };
-
-  constructor(live: boolean) {
-    if (live) this.guest = { epoch: 1, uses: 'source' };
-  }
-
-  get done(): boolean {
-    return this.move.status?.croft?.endedAt !== undefined && this.claim.moving === undefined;
-  }
-
-  /** The guest's write is acknowledged, or held while the mirror is pending. */
-  write(): void {
-    if (!this.guest || this.job?.status === 'pending') return;
-    const disk = this.guest.uses === 'source' ? this.source : this.target;
-    if (!disk) throw new Error('the guest writes to a volume that is gone');
-    this.acknowledged++;
-    disk.content = this.acknowledged;
-    if (this.job && this.job.status === 'ready' && this.target) this.target.content = this.acknowledged;
-  }
-
-  endGuest(): void {
-    this.guest = undefined;
-    this.job = undefined;
-    this.sourceNodes = false;
-    this.targetNodes = false;
-  }
-
-  /** A start waits while the claim is marked, as resolve() says. */
-  startGuest(epoch: number): void {
-    if (this.guest || this.claim.moving !== undefined) return;
-    this.guest = { epoch, uses: this.claim.pool === 'a' ? 'source' : 'target' };
-    this.sourceNodes = true;
-  }
-
-  /** Time passes in QEMU and qemu-img. */
-  tick(fail: boolean): void {
-    const { job } = this;
-    if (job?.status === 'running' && fail) Object.assign(job, { status: 'concluded', error: 'simulated: no space' });
-    else if (job?.status === 'running') {
-      job.status = 'ready';
-      if (this.target) this.target.content = this.acknowledged;
-    } else if (job?.status === 'waiting') job.status = 'pending';
-    else if (job?.status === 'aborting') job.status = 'concluded';
-    if (this.copier?.state === 'running') {
-      if (fail) this.copier = { state: 'failed', error: 'simulated: no space' };
-      else {
-        if (this.target) this.target.content = this.source?.content ?? -1;
-        this.copier = { state: 'done' };
-      }
-    }
-  }
-
-  observe(): MoveObservation {
-    const { claim, guest, job, copier, move } = this;
-    return {
-      move,
-      claim: { ...claim },
-      guest: guest && {
-        epoch: guest.epoch,
-        uses: move.status?.croft?.step === undefined ? 'source' : guest.uses,
-        job: job && { ...job },
-        sourceNodes: this.sourceNodes,
-        targetNodes: this.targetNodes,
-      },
-      copier: copier && { ...copier },
-      sourceThere: this.source !== undefined,
-      targetThere: this.target !== undefined,
-      refusal: undefined,
-      pending: undefined,
-      elsewhere: false,
-      now: 0,
-    };
-  }
-
-  croft(change: NonNullable<NonNullable<VolumeMove['status']>['croft']>): void {
-    this.move = { ...this.move, status: { ...this.move.status, croft: { ...this.move.status?.croft, ...change } } };
-  }
-
-  /** `half`: the service is killed between the parts of a step that has several. */
-  act(action: MoveAction, half: boolean): void {
-    const { guest, job } = this;
-    switch (action.do) {
-      case 'adorn':
-        this.move = { ...this.move, metadata: { ...this.move.metadata, finalizers: ['croft.io/move'] } };
-        return;
-      case 'begin':
-        this.claim.moving = 'm';
-        if (!half) this.croft({ step: 'copying', from: 'a' });
-        return;
-      case 'mirror':
-        this.croft({ liveEpoch: guest?.epoch ?? 0 });
-        if (half) return;
-        this.target = { content: -1 };
-        this.targetNodes = true;
-        this.sourceNodes = true;
-        this.job = { status: 'running', done: 0, total: 1, copied: false };
-        return;
-      case 'copy':
-        this.target = { content: -1 };
-        if (!half) this.copier = { state: 'running' };
-        return;
-      case 'complete':
-        if (job?.status === 'ready') job.status = 'waiting';
-        return;
-      case 'switch':
-        if (this.claim.moving !== 'm' || this.claim.deleting) return;
-        this.claim.pool = 'b';
-        if (!half) this.act({ do: 'finalize' }, false);
-        return;
-      case 'switch-back':
-        this.claim.pool = 'a';
-        if (!half) this.croft({ step: 'undoing', error: 'not changed over' });
-        return;
-      case 'finalize':
-        if (job?.status !== 'pending' || !guest) return;
-        job.status = 'concluded';
-        if (this.failFinalize) job.error = 'simulated';
-        else guest.uses = 'target';
-        return;
-      case 'dismiss':
-        this.job = undefined;
-        return;
-      case 'cancel-job':
-        if (job && job.status !== 'concluded') job.status = 'aborting';
-        return;
-      case 'cancel-copy':
-        this.copier = undefined;
-        return;
-      case 'close-source-nodes':
-        if (guest?.uses === 'source') throw new Error('the nodes are in use');
-        this.sourceNodes = false;
-        return;
-      case 'close-target-nodes':
-        if (guest?.uses === 'target') throw new Error('the nodes are in use');
-        this.targetNodes = false;
-        return;
-      case 'drop-source':
-        if (guest && this.sourceNodes) throw new Error('the source is open');
-        this.source = undefined;
-        return;
-      case 'drop-target':
-        if (guest && this.targetNodes) throw new Error('the target is open');
-        this.target = undefined;
-        return;
-      case 'undo':
-        this.croft({ step: 'undoing', error: action.error });
-        return;
-      case 'fail':
-      case 'end':
-        this.croft({ endedAt: '2026-01-01T00:00:00Z' });
-        return;
-      case 'unlock':
-        this.claim.moving = undefined;
-        return;
-      case 'let-go':
-        this.move = { ...this.move, metadata: { ...this.move.metadata, finalizers: [] } };
-        return;
-      default:
-    }
-  }
-
-  /** The volume the claim names has all that was acknowledged. */
-  check(): void {
-    // The one exception is QEMU refusing to change over: until the claim is put back the guest writes to the source.
-    if (this.failFinalize && this.guest?.uses === 'source') return;
-    const disk = this.claim.pool === 'a' ? this.source : this.target;
-    expect(disk?.content).toBe(this.acknowledged);
-  }
-}
+import { createConvergence } from '../../../../appliance/vm/moves/convergence.ts';
+import { startLosesWrites } from '../../../../appliance/vm/moves/mirror.ts';
+import { planMove, type MirrorJob, type MoveObservation } from '../../../../appliance/vm/moves/plan-move.ts';
+import { World } from './move-world.ts';
 
 const settle = (world: World): void => {
   for (let round = 0; round < 100; round++) {
@@ -217,7 +24,19 @@ const settle = (world: World): void => {
   throw new Error(`it does not end: ${JSON.stringify(planMove(world.observe()))}`);
 };
 
-type Event = 'step' | 'crash' | 'half' | 'write' | 'tick' | 'fail' | 'end-guest' | 'start-guest' | 'cancel' | 'delete-claim';
+type Event =
+  | 'step'
+  | 'crash'
+  | 'half'
+  | 'write'
+  | 'tick'
+  | 'fail'
+  | 'pause'
+  | 'late'
+  | 'end-guest'
+  | 'start-guest'
+  | 'cancel'
+  | 'delete-claim';
 
 const events: Event[] = [
   'step',
@@ -230,6 +49,8 @@ const events: Event[] = [
   'crash',
   'half',
   'fail',
+  'pause',
+  'late',
   'end-guest',
   'start-guest',
   'cancel',
@@ -253,7 +74,16 @@ function happen(world: World, event: Event, epoch: number): void {
       return world.tick(false);
     case 'fail':
       return world.tick(true);
+    case 'pause':
+      if (world.move.status?.croft?.held || !world.guest) return undefined;
+      world.paused = true;
+      world.guest.running = false;
+      return undefined;
+    case 'late':
+      world.now += 20_000;
+      return undefined;
     case 'end-guest':
+      world.paused = false;
       return world.endGuest();
     case 'start-guest':
       return world.startGuest(epoch);
@@ -295,8 +125,70 @@ describe('a move', () => {
         expect(world.claim.moving).toBeUndefined();
         expect([world.source, world.target].filter((pool) => pool !== undefined)).toHaveLength(1);
         expect(world.job).toBeUndefined();
+        expect(world.move.status?.croft?.held).toBeUndefined();
+        if (world.guest) expect(world.guest.running).toBe(!world.paused);
       }),
       { numRuns: 3_000 },
     );
+  });
+});
+
+describe('a guest that writes while its disk is copied', () => {
+  const mib = 2 ** 20;
+  const plan = (job: MirrorJob, more: Partial<MoveObservation> & { running?: boolean } = {}, held?: object) => {
+    const world = new World(true);
+    world.claim.moving = 'm';
+    world.move = { ...world.move, metadata: { ...world.move.metadata, finalizers: ['croft.io/move'] } };
+    world.croft({ step: 'copying', from: 'a', liveEpoch: 1, ...held });
+    world.job = job;
+    if (world.guest) world.guest.running = more.running ?? true;
+    return planMove({ ...world.observe(), ...more }).action;
+  };
+  const job = (left: number, status = 'running'): MirrorJob => ({ status, done: 900 * mib, total: 900 * mib + left });
+
+  it('is held when little is left, or no less than before', () => {
+    expect(plan(job(300 * mib))).toMatchObject({ do: 'report' });
+    expect(plan(job(8 * mib))).toEqual({ do: 'hold' });
+    expect(plan(job(100 * mib, 'ready'), { stalled: true })).toEqual({ do: 'hold' });
+    expect(plan(job(300 * mib), { stalled: true })).toMatchObject({ do: 'wait' });
+    expect(plan({ status: 'running', done: 0, total: 0 })).toMatchObject({ do: 'report' });
+    expect(plan({ status: 'ready', done: 0, total: 0 })).toEqual({ do: 'hold' });
+    expect(plan(job(mib, 'ready'), { running: false })).toEqual({ do: 'complete' });
+  });
+
+  it('is let go on when the rest takes too long, and once a mirror has begun', () => {
+    const since = new Date(Date.parse('2026-01-01T00:00:00Z') - 16_000).toISOString();
+    expect(plan(job(mib), { running: false }, { held: { for: 'switch', since } })).toEqual({ do: 'release' });
+    const start = { held: { for: 'start', since } };
+    expect(plan({ status: 'running', done: 0, total: 0 }, { running: false }, start)).toEqual({ do: 'none' });
+    expect(plan(job(300 * mib), { running: false }, start)).toEqual({ do: 'release' });
+  });
+
+  it('stalls its mirror when no less is left for ten seconds', () => {
+    const convergence = createConvergence();
+    const look = (left: number, now: number) => convergence.stalled('m', job(left), now);
+    expect([look(9, 0), look(8, 1), look(8, 9_000), look(9, 11_000), look(7, 12_000), look(7, 13_000)]).toEqual([
+      false,
+      false,
+      false,
+      true,
+      false,
+      false,
+    ]);
+  });
+
+  it('is held for the start where QEMU would miss its writes', () => {
+    expect(
+      [
+        { major: 7, minor: 2 },
+        { major: 8, minor: 1 },
+      ].some(startLosesWrites),
+    ).toBe(false);
+    expect(
+      [
+        { major: 8, minor: 2 },
+        { major: 10, minor: 0 },
+      ].every(startLosesWrites),
+    ).toBe(true);
   });
 });
