@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 /** A pool that runs full, and disks that change their pool, Ceph's included where it is installed, while a guest writes. */
-export const longGuestTests = ['test/system/full-disk.test.ts', 'test/system/move-disk.test.ts'];
+export const longGuestTests = ['full-disk', 'full-replicated', 'move-disk', 'move-replicated'].map(
+  (name) => `test/system/${name}.test.ts`,
+);
 
 export default defineConfig({
   test: {

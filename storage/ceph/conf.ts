@@ -112,6 +112,8 @@ export function daemonConf(settings: CephSettings, paths: CephPaths): string {
     'mon osd min down reporters = 1',
     `mon osd reporter subtree level = ${failureDomain}`,
     'osd fast shutdown notify mon = true',
+    '# How full it is must be known before it is full.',
+    'mgr stats period = 2',
     '# A client that is gone holds its disk this many seconds longer.',
     'osd client watch timeout = 15',
     '# Places in the CRUSH tree are given by Croft, not by host name.',

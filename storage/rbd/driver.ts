@@ -41,7 +41,7 @@ export type RbdPoolOptions = {
   pool: string;
   /** Copies of every block. */
   replicas: number;
-  /** Bytes to be kept free; default: `reserveOf`. */
+  /** Bytes to be kept free; default: `rbdReserve`. */
   reserve?: number | undefined;
   disks: readonly DiskWish[];
   cluster: CephCluster;
@@ -96,7 +96,7 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
     // Ceph blocks its clients when it is full, without a word: so those who write are stopped before (vm/space-watch).
     async space() {
       const { capacity, free } = await measure();
-      return { free, reserve: reserveOf(capacity, options.reserve), sparse: true };
+      return { free, reserve: rbdReserve(capacity, options.reserve), sparse: true };
     },
 
     async create({ id, size, source }) {
@@ -257,12 +257,19 @@ export function usageOf({ pools }: DiskFree, name: string): Omit<PoolUsage, 'pro
   return { capacity: stored + free, used: stored, free };
 }
 
+/** What writers take between two looks must fit in; a quarter of a small pool at most. */
+const leastReserve = 512 * 2 ** 20;
+
+/** Bytes kept free. Full is worse than for a local pool: Ceph's clients then wait without a word. Pure. */
+export const rbdReserve = (capacity: number, wished: number | undefined): number =>
+  wished ?? Math.max(reserveOf(capacity, undefined), Math.min(leastReserve, capacity / 4));
+
 /** @throws CroftError `insufficient-storage`. A pool that isn't measured yet (no capacity) refuses nothing. */
 export function assertRoom(
   { capacity, free }: Pick<PoolUsage, 'capacity' | 'free'>,
   { pool, reserve: wished }: Pick<RbdPoolOptions, 'pool' | 'reserve'>,
 ): void {
-  const reserve = reserveOf(capacity, wished);
+  const reserve = rbdReserve(capacity, wished);
   if (capacity === 0 || free >= reserve) return;
   throw new CroftError(
     'insufficient-storage',

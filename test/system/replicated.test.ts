@@ -2,7 +2,7 @@
  * Replicated storage for real: Ceph on file-backed disks in a network namespace, a QEMU guest that boots from it, and
  * a writer whose acknowledged writes are noted outside. Disks stop, die and are replaced; nothing may be lost.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { readFile, rename } from 'node:fs/promises';
@@ -18,6 +18,7 @@ import { newId } from '../../appliance/resources/identity.ts';
 import type { Guest, Hypervisor } from '../../appliance/vm/hypervisor.ts';
 import type { DiskWish, VolumeDriver } from '../../storage/driver.ts';
 import { describeVolumeDriverContract } from '../contract/volume-driver.ts';
+import { cephMissing } from '../helpers/ceph-missing.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { inside, namespacesMissing, runInside } from '../helpers/netns.ts';
 import { driverUnderTest, makeCephBox, qemuIo, type CephBox } from '../helpers/rbd-pool.ts';
@@ -25,17 +26,6 @@ import { writeTinyGuest } from '../helpers/tiny-guest.ts';
 
 const mib = 2 ** 20;
 const writer = fileURLToPath(new URL('../helpers/verify_load.py', import.meta.url));
-
-function cephMissing(): string | undefined {
-  for (const program of ['ceph-mon', 'ceph-mgr', 'ceph-osd', 'qemu-system-x86_64']) {
-    try {
-      execFileSync('sh', ['-c', `command -v ${program}`]);
-    } catch {
-      return `needs ${program}`;
-    }
-  }
-  return undefined;
-}
 
 describe.skipIf(inside || (namespacesMissing() ?? cephMissing()) !== undefined)('replicated storage', () => {
   it('loses nothing', { timeout: 300_000 }, async () => {

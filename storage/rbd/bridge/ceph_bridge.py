@@ -22,6 +22,8 @@ CLIENT = sys.argv[2] if len(sys.argv) > 2 else "admin"
 LIMITS = {"rados_mon_op_timeout": "20", "rados_osd_op_timeout": "60", "client_mount_timeout": "10"}
 # Clones of the second format: a snapshot with clones may be removed, and goes for good when the last clone has gone.
 SETTINGS = {**LIMITS, "rbd_default_clone_format": "2"}
+# LIBRADOS_OPERATION_FULL_TRY of librados.h, which the binding does not name: what takes no space is done in a full pool too.
+FULL_TRY = 64
 
 output = threading.Lock()
 connecting = threading.Lock()
@@ -102,6 +104,8 @@ def image_resize(args, _):
 def image_remove(args, progress):
     """Removes the image and its snapshots; false when clones still lie on them: it goes when they have gone."""
     with Pool(args) as ioctx:
+        # A full pool is emptied in this way.
+        ioctx.set_osdmap_full_try()
         try:
             with rbd.Image(ioctx, args["name"]) as image:
                 for snapshot in user_snapshots(image):
@@ -169,8 +173,10 @@ def snapshot_create(args, _):
 
 
 def snapshot_remove(args, _):
-    with Pool(args) as ioctx, rbd.Image(ioctx, args["name"]) as image:
-        image.remove_snap(args["snapshot"])
+    with Pool(args) as ioctx:
+        ioctx.set_osdmap_full_try()
+        with rbd.Image(ioctx, args["name"]) as image:
+            image.remove_snap(args["snapshot"])
 
 
 def snapshot_info(args, _):
@@ -208,7 +214,7 @@ def record_set(args, _):
 def record_remove(args, _):
     with Pool(args) as ioctx, rados.WriteOpCtx() as op:
         ioctx.remove_omap_keys(op, (args["key"],))
-        ioctx.operate_write_op(op, args["object"])
+        ioctx.operate_write_op(op, args["object"], flags=FULL_TRY)
 
 
 NAMES = {}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { assertRoom, blockdevGraph, usageOf } from '../../../storage/rbd/driver.ts';
+import { assertRoom, blockdevGraph, rbdReserve, usageOf } from '../../../storage/rbd/driver.ts';
 import { convertArgv } from '../../../storage/rbd/images.ts';
 import { keptImages, parseRecord, unnamed, VolumeRecord } from '../../../storage/rbd/record.ts';
 import { rejectsWith } from '../../contract/volume-driver.ts';
@@ -79,6 +79,7 @@ it('takes no new volume below its reserve, and says what would help', async () =
   expect(refuse(5 * gib)).not.toThrow();
   expect(refuse(4 * gib)).toThrow(/pool p has 4 GiB free and keeps 5 GiB in reserve: add a disk/);
   expect(refuse(4 * gib, 3 * gib)).not.toThrow();
+  expect([2, 10, 100, 1000].map((size) => rbdReserve(size * gib, undefined) / gib)).toEqual([0.5, 0.5, 5, 10]);
   // Just made: Ceph has not measured it yet.
   expect(() => assertRoom({ capacity: 0, free: 0 }, { pool: 'p' })).not.toThrow();
 });
