@@ -15,7 +15,7 @@ import { checkSocket, checkSocketPaths } from '../../../appliance/qemu/run-dir.t
 import { exitOf, runStateOf } from '../../../appliance/qemu/run-state.ts';
 import { SerialHub } from '../../../appliance/qemu/serial-hub.ts';
 import { eventually } from '../../helpers/eventually.ts';
-import { tinyGuestDisk } from '../../helpers/tiny-guest.ts';
+import { countingGuestDisk, tinyGuestDisk } from '../../helpers/tiny-guest.ts';
 
 let directory: string;
 let server: Server | undefined;
@@ -221,6 +221,7 @@ describe('boot sectors', () => {
   test.each([
     ['appliance/qemu/probe.S', 'elf_x86_64', '--64', probeDisk],
     ['test/helpers/tiny-guest.S', 'elf_i386', '--32', tinyGuestDisk],
+    ['test/helpers/counting-guest.S', 'elf_i386', '--32', countingGuestDisk],
   ] as const)('%s is what was assembled', async (source, emulation, bits, disk) => {
     const object = join(directory, 'o');
     const binary = join(directory, 'b');
