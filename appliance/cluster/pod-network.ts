@@ -17,7 +17,7 @@ import type { InstanceSpec, virtualMachineInstance, VirtualMachineInstance } fro
 import type { KubeClient } from '../store/kubernetes-client.ts';
 import { wishedNics } from '../vm/guest-shape.ts';
 import { findPodProcess } from './pod-process.ts';
-import { isOver, podNameOf, readinessGate, type Pod, type pod } from './shadow-pod.ts';
+import { isOver, podsOf, readinessGate, type Pod, type pod } from './shadow-pod.ts';
 
 export type PodNetworkOptions = {
   client: Pick<KubeClient, 'send'>;
@@ -89,7 +89,7 @@ export function startPodNetwork(options: PodNetworkOptions): { stop(): Promise<v
     reconcile: async (key) => {
       const { name, namespace } = fromKey(key);
       const instance = instances.get(name, namespace);
-      const found = instance && pods.get(podNameOf(instance), namespace);
+      const found = instance && podsOf(instance, pods.list(namespace)).own;
       const plan = instance && planPodNetwork(instance, found, nodeName);
       if (found && plan) await carryOut(options, found, plan);
       return {};

@@ -85,6 +85,54 @@ export function shadowPod(instance: VirtualMachineInstance, vmId: string, nodeNa
   };
 }
 
+/** On a pod that keeps a place for a migration: its uid. It is taken off when the guest has come. */
+export const reservationLabel = 'croft.io/reserved-for';
+
+/** A second pod of the instance, at one of `boxes` by the scheduler's choice, before the guest goes there. */
+export function reservationPod(
+  instance: VirtualMachineInstance,
+  vmId: string,
+  migrationUid: string,
+  boxes: readonly string[],
+): Draft<typeof pod> {
+  const { metadata, spec } = shadowPod(instance, vmId);
+  const nodeSelectorTerms = [{ matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: [...boxes] }] }];
+  const wished = {
+    ...spec,
+    affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } },
+  };
+  return {
+    metadata: {
+      ...metadata,
+      name: `${metadata.name}-${migrationUid.slice(0, 8)}`,
+      labels: { ...metadata.labels, [reservationLabel]: migrationUid },
+    },
+    spec: wished,
+  };
+}
+
+const reservedFor = ({ metadata }: Pod): string | undefined => metadata.labels?.[reservationLabel];
+
+/**
+ * Which of the pods are an instance's: `own` stands for its guest, `arrived` is that pod while it is marked as reserved
+ * still, `stale` have nothing more to stand for. A reservation of a migration that has not ended is none of them. Pure.
+ */
+export function podsOf(
+  { metadata, status }: VirtualMachineInstance,
+  pods: readonly Pod[],
+): { own?: Pod; arrived?: Pod; stale: Pod[] } {
+  const all = pods.filter((one) => one.metadata.ownerReferences?.some(({ uid }) => uid === metadata.uid));
+  const plain = all.filter((one) => reservedFor(one) === undefined);
+  const isHere = (one: Pod): boolean => one.spec.nodeName === status?.nodeName;
+  const { migrationUid, croft } = status?.migrationState ?? {};
+  const reserved = migrationUid === undefined ? undefined : all.find((one) => reservedFor(one) === migrationUid);
+  if (reserved && croft?.state === 'completed' && isHere(reserved)) {
+    return { own: reserved, arrived: reserved, stale: plain };
+  }
+  const own = plain.find(isHere) ?? plain[0];
+  return { ...(own ? { own } : {}), stale: reserved && croft?.state === 'failed' ? [reserved] : [] };
+}
+
 const conditionOf = (object: Pod, type: string) => object.status?.conditions?.find((condition) => condition.type === type);
 
 /** Ends of a pod that mean "leave this box" (kubelet's eviction, preemption, shutdown); others are accidents. */
@@ -100,9 +148,11 @@ export function placeFrom(found: Pod | undefined, nodeName: string): Place {
   if (found.metadata.deletionTimestamp !== undefined) return { state: 'withdrawn' };
   if (isOver(found)) return evictions.includes(found.status?.reason ?? '') ? { state: 'withdrawn' } : { state: 'none' };
   if (node === nodeName) return { state: 'here' };
+  return { state: 'waiting', message: waitingFor(found) };
+}
+
+/** Of a pod that has no place yet: why. */
+export function waitingFor(found: Pod): string {
   const why = conditionOf(found, 'PodScheduled')?.message;
-  return {
-    state: 'waiting',
-    message: why ? `Kubernetes found no place for it: ${why}` : 'Kubernetes is looking for a place for it.',
-  };
+  return why ? `Kubernetes found no place for it: ${why}` : 'Kubernetes is looking for a place for it.';
 }

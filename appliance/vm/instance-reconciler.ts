@@ -117,6 +117,7 @@ async function execute(
     case 'launch':
       return launchOrConclude(context, instance, vmId);
     case 'sync':
+      if (guest) await context.placement.settle?.(instance);
       return guest ? syncGuest(context, instance, guest) : undefined;
     case 'power-down':
       context.registry.notePowerDown(vmId);

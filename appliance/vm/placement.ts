@@ -24,6 +24,21 @@ export type Placement = {
   request(instance: VirtualMachineInstance, vmId: string, here: boolean): Promise<void>;
   /** Gives the place back. Repeats without harm. */
   release(instance: VirtualMachineInstance): Promise<void>;
+  /**
+   * Keeps a place at one of `boxes` for a guest that is to move there. Repeats without harm, with the same answer. Absent:
+   * nobody has to be asked.
+   * @returns the box, or in one sentence why there is none yet
+   */
+  reserve?(
+    instance: VirtualMachineInstance,
+    vmId: string,
+    migrationUid: string,
+    boxes: readonly string[],
+  ): Promise<{ box: string } | { message: string }>;
+  /** Gives back what a migration reserved. Repeats without harm. */
+  cancel?(migrationUid: string): Promise<void>;
+  /** The guest runs here: its place is here as well, and nowhere else. Repeats without harm. */
+  settle?(instance: VirtualMachineInstance): Promise<void>;
   /** Called with `namespace/name` of an instance whose place changed. */
   onChange(listener: (key: string) => void): void;
   /** The cached world is complete: before, `none` may only mean "not seen yet". */

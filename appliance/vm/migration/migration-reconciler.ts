@@ -29,6 +29,9 @@ type Again = { requeueAfter?: number };
 export const migrationFinalizer = 'kubevirt.io/migrationJobFinalize';
 export const hostnameLabel = 'kubernetes.io/hostname';
 const retry = 2_000;
+/** ms that the scheduler may take to find a place, from the wish on; ms between looks at it. */
+const placeDeadline = 60_000;
+const placeLook = 300;
 /** ms after which the target tells how it ended. */
 const sourceTells = 10_000;
 
@@ -129,16 +132,24 @@ async function begin(
   const refusal = await refusalOf(parts, instance);
   if (refusal !== undefined) return end(parts, migration, undefined, refusal);
   const wished = migration.spec.addedNodeSelector?.[hostnameLabel];
-  const targets = await parts.targets();
-  const target = wished === undefined ? targets[0] : targets.find((name) => name === wished);
-  if (target === undefined) {
+  const targets = (await parts.targets()).filter((name) => wished === undefined || name === wished);
+  if (targets.length === 0) {
     const none =
       wished === undefined
         ? 'There is no other box that could take it.'
         : `Box ${wished} cannot take it: it is this one, unknown, or not ready.`;
     return end(parts, migration, undefined, none);
   }
-  const own = await keyFor(parts, vmId, 'source', migration.metadata.uid ?? '');
+  const uid = migration.metadata.uid ?? '';
+  const place = (await context.placement.reserve?.(instance, vmId, uid, targets)) ?? { box: targets[0] as string };
+  if ('message' in place) {
+    const since = Date.parse(migration.metadata.creationTimestamp ?? '');
+    if (Date.now() - since > placeDeadline) return end(parts, migration, undefined, place.message);
+    await waiting(context.store, migration, place.message);
+    return { requeueAfter: placeLook };
+  }
+  const { box: target } = place;
+  const own = await keyFor(parts, vmId, 'source', uid);
   const shape: Shape = {
     ...guest.shape,
     slots: {
@@ -158,7 +169,7 @@ async function begin(
   };
   const now = new Date().toISOString();
   const migrationState: MigrationState = {
-    migrationUid: migration.metadata.uid ?? '',
+    migrationUid: uid,
     sourceNode: context.nodeName,
     targetNode: target,
     startTimestamp: now,
@@ -240,6 +251,7 @@ async function end(
   error: string | undefined,
 ): Promise<Again> {
   const endedAt = new Date().toISOString();
+  if (error !== undefined && migration.metadata.uid !== undefined) await context.placement.cancel?.(migration.metadata.uid);
   await editStatus(context.store, virtualMachineInstanceMigration, placeOf(migration), (draft) => {
     setPhase(draft, error === undefined ? 'Succeeded' : 'Failed');
     const total =
