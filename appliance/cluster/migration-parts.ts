@@ -1,9 +1,10 @@
 /** What migration needs of the cluster: who may take a guest, which pools all boxes reach, who is fenced, a key for the way. */
 import { selfSigned } from '../host/self-signed.ts';
-import { node, type Node } from '../resources/croft-kinds.ts';
+import { node } from '../resources/croft-kinds.ts';
 import type { ResourceStore } from '../store/store.ts';
 import { isShutOut } from './peers/fence.ts';
-import { sharedByDriver } from '../vm/migration/migration-reconciler.ts';
+import { takesVms } from './peers/rooms.ts';
+import { sharedByDriver } from '../vm/migration/refusal.ts';
 import type { MigrationParts } from '../vm/migration/parts.ts';
 
 /** A migration takes minutes; clocks of boxes differ by less. */
@@ -22,11 +23,8 @@ export const migrationParts = (store: ResourceStore, nodeName: string, address: 
   isFenced: async (name) => address !== '' && (await isShutOut(store, name)),
 });
 
-/** Boxes beside this one that are ready and have disks' data: a witness takes no guest. */
+/** Boxes beside this one that take VMs. */
 async function otherBoxes(store: ResourceStore, self: string): Promise<string[]> {
   const { items } = await store.list(node);
-  const ready = ({ status }: Node): boolean =>
-    status?.peer?.witness !== true &&
-    (status?.conditions?.every(({ type, status: is }) => !['Ready', 'Reachable'].includes(type) || is === 'True') ?? false);
-  return items.filter((one) => one.metadata.name !== self && ready(one)).map(({ metadata }) => metadata.name);
+  return items.filter((one) => one.metadata.name !== self && takesVms(one)).map(({ metadata }) => metadata.name);
 }

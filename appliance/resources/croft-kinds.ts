@@ -229,6 +229,8 @@ export const node = defineKind({
       hostname: Type.Optional(Type.String()),
       /** What the box is to become among the voters. */
       role: Type.Optional(Type.Enum(['voter', 'agent'])),
+      /** It is to run no VMs: they leave it. */
+      maintenance: Type.Optional(Type.Boolean()),
     },
     strict,
   ),

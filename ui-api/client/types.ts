@@ -31,6 +31,7 @@ export type Token = Static<typeof objects.Token>;
 export type TokenCreate = Static<typeof objects.TokenCreate>;
 export type TokenWithSecret = Static<typeof objects.TokenWithSecret>;
 export type Node = Static<typeof objects.Node>;
+export type Maintenance = Static<typeof objects.Maintenance>;
 export type NodeBackup = Static<typeof objects.BackupOut>;
 export type Cluster = Static<typeof cluster.Cluster>;
 export type ClusterInit = Static<typeof cluster.ClusterInit>;

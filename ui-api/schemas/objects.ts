@@ -252,6 +252,26 @@ export const Node = Type.Object({
 });
 export type Node = Static<typeof Node>;
 
+export const MaintenanceBody = Type.Object(
+  { on: Type.Boolean({ description: 'true: its VMs leave the box, and none comes; false: it takes VMs again' }) },
+  strict,
+);
+
+export const Maintenance = Type.Object({
+  kind: Type.Literal('maintenance'),
+  node: Type.String(),
+  on: Type.Boolean(),
+  departures: Type.Array(
+    Type.Object({
+      vm: Type.String(),
+      project: Type.String(),
+      to: Type.Optional(Type.String({ description: 'the box it goes to' })),
+      stays: Type.Optional(Type.String({ description: 'why it does not leave by itself' })),
+    }),
+  ),
+});
+export type Maintenance = Static<typeof Maintenance>;
+
 export const Task = Type.Object({
   kind: Type.Literal('task'),
   id: Type.String(),

@@ -1,4 +1,4 @@
-/** A fenced box takes no pods: Kubernetes itself would send it some for 40 s more. */
+/** A box that is fenced or in maintenance takes no pods: of a death Kubernetes itself learns only after 40 s more. */
 import { Type } from 'typebox';
 import { defineKind } from '../../resources/kind.ts';
 import { editObject } from '../../store/edit.ts';
@@ -15,23 +15,30 @@ const kubeNode = defineKind({
   status: Type.Object({}),
 });
 
-const mark = 'croft.io/fenced';
+/** Why a box takes no pods. Each reason is marked on its own: the node takes pods again when the last of ours is gone. */
+export type CordonReason = 'fenced' | 'maintenance';
 
-export async function cordon(store: ResourceStore, name: string): Promise<void> {
+const reasons: readonly CordonReason[] = ['fenced', 'maintenance'];
+const markOf = (reason: CordonReason): string => `croft.io/${reason}`;
+
+export async function cordon(store: ResourceStore, name: string, reason: CordonReason = 'fenced'): Promise<void> {
   await editObject(store, kubeNode, { name }, (draft) => {
-    // Somebody else's cordon stays when the fence goes.
-    if (draft.spec.unschedulable) return false;
+    const { annotations = {} } = draft.metadata;
+    const ours = reasons.some((one) => annotations[markOf(one)] === 'true');
+    // Somebody else's cordon stays when our reasons go.
+    if (draft.spec.unschedulable && !ours) return false;
     draft.spec.unschedulable = true;
-    draft.metadata.annotations = { ...draft.metadata.annotations, [mark]: 'true' };
+    draft.metadata.annotations = { ...annotations, [markOf(reason)]: 'true' };
     return undefined;
   });
 }
 
-export async function uncordon(store: ResourceStore, name: string): Promise<void> {
+export async function uncordon(store: ResourceStore, name: string, reason: CordonReason = 'fenced'): Promise<void> {
   await editObject(store, kubeNode, { name }, (draft) => {
-    if (draft.metadata.annotations?.[mark] === undefined) return false;
-    draft.spec.unschedulable = false;
-    draft.metadata.annotations = { ...draft.metadata.annotations, [mark]: 'false' };
+    const { annotations = {} } = draft.metadata;
+    if (annotations[markOf(reason)] !== 'true') return false;
+    draft.metadata.annotations = { ...annotations, [markOf(reason)]: 'false' };
+    draft.spec.unschedulable = reasons.some((one) => one !== reason && annotations[markOf(one)] === 'true');
     return undefined;
   });
 }

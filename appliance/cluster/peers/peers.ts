@@ -22,6 +22,7 @@ import { createDetector } from './detector.ts';
 import { advanceFence, type Suspect } from './fence.ts';
 import { beat, listen } from './heartbeat.ts';
 import { createLeadership } from './leadership.ts';
+import { advanceMaintenance } from './maintenance.ts';
 import { advanceRejoin, createStartGuard, type OwnGuests, type StartGuard } from './rejoin.ts';
 import type { Timing } from './timing.ts';
 
@@ -93,6 +94,10 @@ export async function startPeers({ store, box, bootId, timing, logger, followWis
       if (done === 'nothing' || done === 'wait') break;
     }
     if (leadership.open()) await lead(storage, boots);
+    await advanceMaintenance({ store, box, logger }).then(
+      () => tell('maintenance', ''),
+      (error: unknown) => tell('maintenance', `maintenance does not go on: ${messageOf(error)}`),
+    );
   };
 
   const lead = async (storage: StorageFence, boots: Map<string, string>): Promise<void> => {

@@ -1,6 +1,4 @@
 /** VirtualMachineInstanceMigration: begins it, gives each box its turn, tells of it, ends it. */
-import { storagePool } from '../../resources/croft-kinds.ts';
-import { moveAnnotation, persistentVolumeClaim, poolOfClaim } from '../../resources/data-volume.ts';
 import { idLabel, newId } from '../../resources/identity.ts';
 import { setCondition } from '../../resources/meta.ts';
 import {
@@ -19,6 +17,7 @@ import { keepEnded } from '../snapshots/plan-restore.ts';
 import { placeOf } from '../snapshots/volumes.ts';
 import { keyFor, type MigrationParts } from './parts.ts';
 import type { SendingState } from './qemu-side.ts';
+import { refusalOf } from './refusal.ts';
 import { isMigrating, isOf, isOver, swapOrLook } from './record.ts';
 import { turnSource } from './source.ts';
 import { turnTarget, type Shape } from './target.ts';
@@ -129,7 +128,7 @@ async function begin(
   if (phase !== 'Pending') return end(parts, migration, undefined, 'Another migration of the VM came first.');
   if (isMigrating(instance)) return waiting(context.store, migration, 'It waits for another migration of the VM.');
   if (!guest || (await guest.state()) !== 'running') return waiting(context.store, migration, 'It waits until the VM runs.');
-  const refusal = await refusalOf(parts, instance);
+  const refusal = await refusalOf(context.store, parts.isShared, instance);
   if (refusal !== undefined) return end(parts, migration, undefined, refusal);
   const wished = migration.spec.addedNodeSelector?.[hostnameLabel];
   const targets = (await parts.targets()).filter((name) => wished === undefined || name === wished);
@@ -186,20 +185,6 @@ async function begin(
     about: aboutOf(instance, vmId),
   });
   return { requeueAfter: 1 };
-}
-
-/** Why the VM cannot leave this box. */
-async function refusalOf({ context, isShared }: MigrationParts, instance: VirtualMachineInstance): Promise<string | undefined> {
-  const { name, namespace } = instance.metadata;
-  for (const { claim, volume } of wishedDisks(instance.spec)) {
-    const found = await context.store.get(persistentVolumeClaim, claim, namespace);
-    const pool = found && poolOfClaim(found);
-    if (found?.metadata.annotations?.[moveAnnotation] !== undefined) return `Disk ${volume} is being moved to another pool.`;
-    if (pool === undefined) return `Disk ${volume} has no volume.`;
-    if (await isShared(pool)) continue;
-    return `Disk ${volume} is in pool ${pool}, which only this box has; move it first: croft vm move-disk ${name} ${volume} --pool POOL.`;
-  }
-  return undefined;
 }
 
 async function waiting(store: ResourceStore, migration: VirtualMachineInstanceMigration, message: string): Promise<Again> {
@@ -294,9 +279,3 @@ async function ended(store: ResourceStore, migration: VirtualMachineInstanceMigr
   await store.delete(virtualMachineInstanceMigration, metadata.name, metadata.namespace);
   return {};
 }
-
-/** The pools that all boxes reach, by their driver. */
-export const sharedByDriver =
-  (store: ResourceStore) =>
-  async (pool: string): Promise<boolean> =>
-    (await store.get(storagePool, pool))?.spec.driver === 'rbd';

@@ -75,11 +75,19 @@ export const projectUser = (user: User) =>
 export const projectToken = (token: Token) =>
   compact({ kind: 'token' as const, ...identityOf(token), ...token.spec, lastUsed: token.status?.lastUsed });
 
+/** By the condition's reason (cluster/peers/maintenance.ts); `maintenance`: it can be switched off. */
+const maintenanceStates: Record<string, string> = { Evacuating: 'evacuating', Blocked: 'blocked', SafeToPowerOff: 'maintenance' };
+
 /** @param fenced the phase of its fence, where it has one */
 export const projectNode = (node: Node, memoryFree?: number, fenced?: string) => {
   const { components = [], conditions = [], peer, ...status } = node.status ?? {};
   const silent = conditions.some(({ type, status: is }) => type === 'Reachable' && is === 'False');
-  const state = fenced === undefined ? (silent ? 'silent' : readiness(conditions).state) : 'fenced';
+  const emptied = conditions.find(({ type, status: is }) => type === 'Maintenance' && is === 'True');
+  // What is told of maintenance is no trouble of the box's own.
+  const heard = emptied
+    ? maintenanceStates[emptied.reason ?? '']
+    : readiness(conditions.filter((one) => one.type !== 'Maintenance')).state;
+  const state = fenced === undefined ? (silent ? 'silent' : (heard ?? 'maintenance')) : 'fenced';
   const { role, witness, address } = peer ?? {};
   return compact({
     kind: 'node' as const,

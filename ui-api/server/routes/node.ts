@@ -3,13 +3,39 @@ import { Type } from 'typebox';
 import { pathsOf } from '../../../appliance/config.ts';
 import { CroftError } from '../../../appliance/errors.ts';
 import { makeBackup } from '../../../appliance/node/backup.ts';
-import { node } from '../../../appliance/resources/croft-kinds.ts';
+import { departuresOf } from '../../../appliance/cluster/peers/maintenance.ts';
+import { node, type Node as NodeObject } from '../../../appliance/resources/croft-kinds.ts';
 import { fence } from '../../../appliance/resources/peer-kinds.ts';
-import { ListQuery, Page, strict } from '../../schemas/common.ts';
-import { BackupBody, BackupOut, Node } from '../../schemas/objects.ts';
+import { editObject } from '../../../appliance/store/edit.ts';
+import type { ResourceStore } from '../../../appliance/store/store.ts';
+import { ChangeQuery, ListQuery, NameParams, Page, strict } from '../../schemas/common.ts';
+import { BackupBody, BackupOut, Maintenance, MaintenanceBody, Node } from '../../schemas/objects.ts';
 import type { AppContext, Server } from '../context.ts';
 import { pageOf } from '../pages.ts';
 import { projectNode } from '../projections/objects.ts';
+
+/** A box in maintenance may be switched off at any time. @throws CroftError `invalid-state` where the others could not go on */
+async function mustKeepQuorum(store: ResourceStore, nodes: readonly NodeObject[], name: string): Promise<void> {
+  if (nodes.length < 2) throw new CroftError('invalid-state', `${name} is the only box: its VMs have nowhere to go.`);
+  const { items: fences } = await store.list(fence);
+  const isVoter = ({ status }: NodeObject): boolean => status?.peer?.role === 'voter';
+  const own = nodes.find(({ metadata }) => metadata.name === name);
+  if (!own || !isVoter(own)) return;
+  const voters = nodes.filter(isVoter);
+  const others = voters.filter(({ metadata }) => metadata.name !== name);
+  const away = others.filter(
+    ({ metadata, spec, status }) =>
+      spec.maintenance === true ||
+      fences.some((one) => one.metadata.name === metadata.name) ||
+      status?.conditions?.some(({ type, status: is }) => type === 'Reachable' && is === 'False'),
+  );
+  if ((others.length - away.length) * 2 > voters.length) return;
+  const why =
+    away.length > 0 ? `${away.map(({ metadata }) => metadata.name).join(', ')} is away or in maintenance` : 'it votes alone';
+  throw new CroftError('invalid-state', `Without ${name} the cluster could decide nothing: ${why}.`, {
+    fix: [away.length > 0 ? 'Wait until all other voters are back.' : 'Let a third box or a witness join first.'],
+  });
+}
 
 export function nodeRoutes(app: Server, { port, config, version }: AppContext): void {
   app.get('/v1/nodes', {
@@ -33,6 +59,28 @@ export function nodeRoutes(app: Server, { port, config, version }: AppContext): 
       if (!found) throw new CroftError('unavailable', 'The box has not reported its state yet; ask again in a moment.');
       const { memoryFree } = await port.capacity();
       return projectNode(found, memoryFree);
+    },
+  });
+
+  app.post('/v1/nodes/:name/maintenance', {
+    config: { permission: 'admin' },
+    schema: {
+      summary: 'Empty a box for maintenance, or let it take VMs again; with dryRun only the plan',
+      params: NameParams,
+      querystring: Type.Object({ ...ChangeQuery }, strict),
+      body: MaintenanceBody,
+      response: { 200: Maintenance },
+    },
+    handler: async ({ store, params: { name }, body: { on } }) => {
+      const nodes = (await store.list(node)).items;
+      if (!nodes.some(({ metadata }) => metadata.name === name)) throw new CroftError('not-found', `There is no box ${name}.`);
+      if (on) await mustKeepQuorum(store, nodes, name);
+      const departures = on ? await departuresOf(store, name) : [];
+      await editObject(store, node, { name }, (draft) => {
+        if (on) draft.spec.maintenance = true;
+        else delete draft.spec.maintenance;
+      });
+      return { kind: 'maintenance' as const, node: name, on, departures };
     },
   });
 

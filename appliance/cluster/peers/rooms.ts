@@ -1,0 +1,36 @@
+/** Which boxes take VMs now, and what each has for them. */
+import { node, type Node } from '../../resources/croft-kinds.ts';
+import { fence } from '../../resources/peer-kinds.ts';
+import { virtualMachineInstance, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
+import type { ResourceStore } from '../../store/store.ts';
+import { memoryOf } from '../../vm/guest-shape.ts';
+import { isFinished } from '../../vm/instance-phase.ts';
+import { qemuOverhead } from '../../vm/memory.ts';
+import type { Room } from './evacuation.ts';
+
+/** Ready, heard, no witness, and not in maintenance. */
+export function takesVms({ spec, status }: Node): boolean {
+  if (spec.maintenance === true || status?.peer?.witness === true) return false;
+  return status?.conditions?.every(({ type, status: is }) => !['Ready', 'Reachable'].includes(type) || is === 'True') ?? false;
+}
+
+export const bytesOf = (instance: VirtualMachineInstance): number => memoryOf(instance.spec) + qemuOverhead;
+
+/** The instances that a box runs or is about to. */
+export const heldBy = (instances: readonly VirtualMachineInstance[], box: string): VirtualMachineInstance[] =>
+  instances.filter((one) => one.status?.nodeName === box && !isFinished(one));
+
+/** Of the boxes that take VMs. */
+export function roomsOf(nodes: readonly Node[], instances: readonly VirtualMachineInstance[]): Room[] {
+  return nodes.filter(takesVms).map(({ metadata: { name: box }, status }) => {
+    const given = heldBy(instances, box).reduce((sum, one) => sum + bytesOf(one), 0);
+    return { box, free: (status?.memory ?? 0) - (status?.memoryReserved ?? 0) - given };
+  });
+}
+
+/** Nodes without those that are shut out, and all instances. */
+export async function readBoxes(store: ResourceStore): Promise<{ nodes: Node[]; instances: VirtualMachineInstance[] }> {
+  const [nodes, fences, instances] = await Promise.all([store.list(node), store.list(fence), store.list(virtualMachineInstance)]);
+  const shutOut = new Set(fences.items.map(({ metadata }) => metadata.name));
+  return { nodes: nodes.items.filter(({ metadata }) => !shutOut.has(metadata.name)), instances: instances.items };
+}
