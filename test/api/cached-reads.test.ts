@@ -1,5 +1,5 @@
 /** Reads come out of memory; nothing that was changed, revoked or closed may be seen in it a moment longer. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { secret, systemNamespace } from '../../appliance/resources/core-kinds.ts';
 import { image, token, user } from '../../appliance/resources/croft-kinds.ts';
 import { persistentVolumeClaim } from '../../appliance/resources/data-volume.ts';
@@ -65,6 +65,27 @@ describe('a token that was verified', () => {
     expect(await statusOf(bearer)).toEqual([200, 200]);
     await new Promise((resolve) => setTimeout(resolve, ends - Date.now() + 50));
     expect(await statusOf(bearer)).toEqual([401, 401]);
+  });
+});
+
+describe('lists', () => {
+  it('of every kind come out of memory, and are as current as the store', async () => {
+    await api.call('POST', '/v1/networks', { body: { name: 'listed', vlan: 20, labels: { tier: 'db' } } });
+    const onDisk = vi.spyOn(api.store, 'list');
+    const paths = ['vms', 'volumes', 'images', 'networks', 'uplinks', 'pools', 'disks', 'users', 'tokens', 'nodes'];
+    for (const path of [...paths, 'instancetypes', 'preferences']) {
+      expect((await api.call('GET', `/v1/${path}`)).status, path).toBe(200);
+    }
+    expect(onDisk.mock.calls.map(([kind]) => kind.kind)).toEqual([]);
+    onDisk.mockRestore();
+    const labelled = async () =>
+      (await api.call<{ items: { name: string; vlan?: number }[] }>('GET', '/v1/networks?labelSelector=tier%3Ddb')).body.items;
+    expect(await labelled()).toEqual([expect.objectContaining({ name: 'listed', vlan: 20 })]);
+    await api.call('PATCH', '/v1/networks/listed', { body: { vlan: 21 }, any: true });
+    expect(await labelled()).toEqual([expect.objectContaining({ vlan: 21 })]);
+    await api.call('DELETE', '/v1/networks/listed', { any: true });
+    expect(await labelled()).toEqual([]);
+    expect((await api.call('GET', '/v1/networks?labelSelector=%3D%3D')).status).toBe(400);
   });
 });
 

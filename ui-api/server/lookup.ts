@@ -4,6 +4,7 @@ import { image, network } from '../../appliance/resources/croft-kinds.ts';
 import { idLabel, isUuid } from '../../appliance/resources/identity.ts';
 import type { Kind, Of } from '../../appliance/resources/kind.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
+import { allOf } from './all-of.ts';
 
 export const defaultProject = 'default';
 
@@ -56,8 +57,7 @@ export const keyOf = (object: { metadata: { name: string; namespace?: string } }
 
 async function mustExist(store: ResourceStore, kind: Kind, name: string, pointer: string): Promise<void> {
   if (await store.get(kind, name)) return;
-  const { items } = await store.list(kind);
-  const known = items
+  const known = (await allOf(store, kind))
     .map(({ metadata }) => metadata.name)
     .slice(0, 20)
     .join(', ');

@@ -11,6 +11,7 @@ import {
   type VirtualMachine,
   type VirtualMachineInstance,
 } from '../../appliance/resources/virtual-machine.ts';
+import { allOf } from './all-of.ts';
 import type { AppContext } from './context.ts';
 import { memoryOf, printableStatusOf } from './projections/vm.ts';
 import { createUsageMetrics } from './usage-metrics.ts';
@@ -129,9 +130,9 @@ export function createMetrics({ store, tasks, port, version }: AppContext) {
     contentType: registry.contentType,
     async collect(): Promise<string> {
       const [vms, instances, pools, views, used] = await Promise.all([
-        store.list(virtualMachine),
-        store.list(virtualMachineInstance),
-        store.list(storagePool),
+        allOf(store, virtualMachine),
+        allOf(store, virtualMachineInstance),
+        allOf(store, storagePool),
         viewVms(store, {}),
         port.stats(),
       ]);
@@ -150,9 +151,9 @@ export function createMetrics({ store, tasks, port, version }: AppContext) {
       ])
         one.reset();
       build.set({ version }, 1);
-      vms.items.forEach(describeVm);
-      instances.items.forEach(describeInstance);
-      usage.set(used, (key) => nodeOf(instances.items, key));
+      vms.forEach(describeVm);
+      instances.forEach(describeInstance);
+      usage.set(used, (key) => nodeOf(instances, key));
       for (const { name, project, disks, cpus, memory } of views) {
         vmRequests.set({ name, namespace: project, resource: 'cpu', unit: 'cores', source: 'domain' }, cpus);
         vmRequests.set({ name, namespace: project, resource: 'memory', unit: 'bytes', source: 'domain' }, memory);
@@ -160,7 +161,7 @@ export function createMetrics({ store, tasks, port, version }: AppContext) {
           if (size !== undefined) diskBytes.set({ name, namespace: project, device, persistentvolumeclaim: volume }, size);
         }
       }
-      for (const { metadata, status } of pools.items) {
+      for (const { metadata, status } of pools) {
         for (const kind of ['capacity', 'used', 'provisioned'] as const) {
           if (status?.[kind] !== undefined) poolBytes.set({ pool: metadata.name, kind }, status[kind]);
         }

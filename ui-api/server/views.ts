@@ -11,6 +11,7 @@ import { virtualMachine, virtualMachineInstance, type VirtualMachine } from '../
 import type { ListQuery, ResourceStore } from '../../appliance/store/store.ts';
 import { typesOf } from '../../appliance/vm/types-of-vm.ts';
 import { wishedDisks } from '../../appliance/vm/guest-shape.ts';
+import { allOf } from './all-of.ts';
 import type { Vm } from '../schemas/vm.ts';
 import { projectVolume, usersOfClaims } from './projections/objects.ts';
 import { projectVm } from './projections/vm.ts';
@@ -43,18 +44,18 @@ export async function uncaptured(store: ResourceStore, vm: VirtualMachine): Prom
 export async function viewVms(store: ResourceStore, query: Pick<ListQuery, 'namespace' | 'labelSelector'>): Promise<Vm[]> {
   const { namespace } = query;
   const [vms, instances, claims] = await Promise.all([
-    store.list(virtualMachine, query),
-    store.list(virtualMachineInstance, { namespace }),
-    store.list(persistentVolumeClaim, { namespace }),
+    allOf(store, virtualMachine, query),
+    allOf(store, virtualMachineInstance, { namespace }),
+    allOf(store, persistentVolumeClaim, { namespace }),
   ]);
-  const byProject = Map.groupBy(claims.items, ({ metadata }) => metadata.namespace);
+  const byProject = Map.groupBy(claims, ({ metadata }) => metadata.namespace);
   const claimsOf = new Map(
     [...byProject].map(([project, items]) => [project, new Map(items.map((claim) => [claim.metadata.name, claim]))]),
   );
-  const instanceOf = new Map(instances.items.map((item) => [`${item.metadata.namespace}/${item.metadata.name}`, item]));
+  const instanceOf = new Map(instances.map((item) => [`${item.metadata.namespace}/${item.metadata.name}`, item]));
   const none: ReadonlyMap<string, PersistentVolumeClaim> = new Map();
-  const types = await Promise.all(vms.items.map((vm) => uncaptured(store, vm)));
-  return vms.items.map((vm, index) =>
+  const types = await Promise.all(vms.map((vm) => uncaptured(store, vm)));
+  return vms.map((vm, index) =>
     projectVm({
       vm,
       types: types[index],
@@ -68,14 +69,14 @@ export async function viewVms(store: ResourceStore, query: Pick<ListQuery, 'name
 export async function viewVolumes(store: ResourceStore, query: Pick<ListQuery, 'namespace' | 'labelSelector'>) {
   const { namespace } = query;
   const [claims, dataVolumes, vms] = await Promise.all([
-    store.list(persistentVolumeClaim, query),
-    store.list(dataVolume, query),
-    store.list(virtualMachine, { namespace }),
+    allOf(store, persistentVolumeClaim, query),
+    allOf(store, dataVolume, query),
+    allOf(store, virtualMachine, { namespace }),
   ]);
-  const users = usersOfClaims(vms.items);
+  const users = usersOfClaims(vms);
   const keyOf = (item: PersistentVolumeClaim | DataVolume): string => `${item.metadata.namespace}/${item.metadata.name}`;
-  const claimAt = new Map(claims.items.map((claim) => [keyOf(claim), claim]));
-  const dataVolumeAt = new Map(dataVolumes.items.map((item) => [keyOf(item), item]));
+  const claimAt = new Map(claims.map((claim) => [keyOf(claim), claim]));
+  const dataVolumeAt = new Map(dataVolumes.map((item) => [keyOf(item), item]));
   const keys = new Set([...claimAt.keys(), ...dataVolumeAt.keys()]);
   return [...keys].map((key) =>
     projectVolume({ claim: claimAt.get(key), dataVolume: dataVolumeAt.get(key), vm: users.get(key) }),
@@ -84,8 +85,7 @@ export async function viewVolumes(store: ResourceStore, query: Pick<ListQuery, '
 
 /** The name of the VM that uses a claim. */
 export async function userOfClaim(store: ResourceStore, claim: string, namespace: string): Promise<string | undefined> {
-  const { items } = await store.list(virtualMachine, { namespace });
-  return usersOfClaims(items).get(`${namespace}/${claim}`);
+  return usersOfClaims(await allOf(store, virtualMachine, { namespace })).get(`${namespace}/${claim}`);
 }
 
 /** A volume to be attached must be there and attached nowhere. @throws CroftError `invalid-input`, `in-use` */

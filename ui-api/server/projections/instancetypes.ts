@@ -13,6 +13,7 @@ import {
 import type { Kind } from '../../../appliance/resources/kind.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import type { InstanceType, Preference } from '../../schemas/instancetypes.ts';
+import { allOf } from '../all-of.ts';
 import { compact, identityOf } from './common.ts';
 import { bytesOf } from './vm.ts';
 
@@ -36,8 +37,8 @@ export const projectPreference = (wish: ClusterPreference): Preference =>
 
 /** A project's own and everybody's; its own first. */
 export async function listBoth<K extends Kind>(store: ResourceStore, own: K, shared: Kind, project: string | undefined) {
-  const [mine, all] = await Promise.all([store.list(own, { namespace: project }), store.list(shared)]);
-  return [...mine.items, ...all.items];
+  const [mine, all] = await Promise.all([allOf(store, own, { namespace: project }), allOf(store, shared)]);
+  return [...mine, ...all];
 }
 
 async function whichKind(

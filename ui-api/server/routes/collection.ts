@@ -5,6 +5,7 @@ import type { Kind, Of } from '../../../appliance/resources/kind.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { ChangeQuery, ListQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
+import { allOf } from '../all-of.ts';
 import type { Permission, Server } from '../context.ts';
 import { keyOf, mustFind, wordFor } from '../lookup.ts';
 import { pageOf, type Listed } from '../pages.ts';
@@ -32,7 +33,7 @@ export function collectionRoutes<K extends Kind>(app: Server, of: CollectionOf<K
     config: { permission: of.read },
     schema: { summary: `List ${word}s`, querystring: Type.Object({ ...ListQuery }, strict), response: { 200: Page(of.out) } },
     handler: async ({ store, query }) => {
-      const { items } = await store.list(of.kind, { labelSelector: query.labelSelector });
+      const items = await allOf(store, of.kind, { labelSelector: query.labelSelector });
       return pageOf(items.map(of.project), query);
     },
   });

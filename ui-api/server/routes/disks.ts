@@ -11,6 +11,7 @@ import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { ListQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
 import { Disk, DiskAdd, DiskWish } from '../../schemas/disks.ts';
+import { allOf } from '../all-of.ts';
 import type { Server } from '../context.ts';
 import { mustFind } from '../lookup.ts';
 import { pageOf } from '../pages.ts';
@@ -46,7 +47,7 @@ export function disksOf(pool: StoragePool): Disk[] {
 }
 
 async function allDisks(store: ResourceStore): Promise<Disk[]> {
-  return (await store.list(storagePool)).items.flatMap(disksOf);
+  return (await allOf(store, storagePool)).flatMap(disksOf);
 }
 
 /** @throws CroftError `not-found` */
@@ -79,7 +80,7 @@ const refuseTwice = (disks: readonly Wish[], { path, node }: Wish): void => {
 /** The one replicated pool, where none is named. @throws CroftError `invalid-input`, `not-found` */
 async function poolNamed(store: ResourceStore, name: string | undefined): Promise<StoragePool> {
   if (name !== undefined) return mustFind(store, storagePool, name);
-  const { items } = await store.list(storagePool);
+  const items = await allOf(store, storagePool);
   const [only, ...others] = items.filter(({ spec }) => spec.disks !== undefined);
   if (only && others.length === 0) return only;
   throw new CroftError(

@@ -5,6 +5,7 @@ import { idLabel } from '../../../appliance/resources/identity.ts';
 import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { NameParams, ProjectQuery, strict } from '../../schemas/common.ts';
 import { History, HistoryQuery, Sparklines } from '../../schemas/history.ts';
+import { allOf } from '../all-of.ts';
 import type { AppContext, Server } from '../context.ts';
 import { mustFind } from '../lookup.ts';
 import { projectHistory, projectSparklines } from '../projections/history.ts';
@@ -40,7 +41,7 @@ export function historyRoutes(app: Server, { port }: AppContext): void {
     config,
     schema: { summary: 'The last hour of every running VM, in few values', response: { 200: Sparklines } },
     handler: async ({ store }) => {
-      const { items } = await store.list(virtualMachine);
+      const items = await allOf(store, virtualMachine);
       const ids = items.filter(({ status }) => status?.created).flatMap(({ metadata }) => metadata.labels?.[idLabel] ?? []);
       const kept = await Promise.all(ids.map(async (id) => [id, await port.history(id, 'hour')] as const));
       return projectSparklines(new Map(kept), Date.now());

@@ -7,6 +7,7 @@ import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts'
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { networkOf, wishedNics } from '../../../appliance/vm/guest-shape.ts';
 import { Network, NetworkCreate, NetworkPatch } from '../../schemas/objects.ts';
+import { allOf } from '../all-of.ts';
 import type { Server } from '../context.ts';
 import { tag } from '../preconditions.ts';
 import { patchLabels } from '../projections/common.ts';
@@ -40,7 +41,7 @@ function mergeSpec(spec: NetworkObject['spec'], patch: Record<string, unknown>):
 
 async function refuseUsed(store: ResourceStore, object: NetworkObject): Promise<void> {
   const { name } = object.metadata;
-  const { items } = await store.list(virtualMachine);
+  const items = await allOf(store, virtualMachine);
   const users = items.filter(({ spec }) =>
     wishedNics(spec.template.spec).some((nic) => networkOf(spec.template.spec, nic.name) === name),
   );

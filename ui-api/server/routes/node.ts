@@ -11,6 +11,7 @@ import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { ChangeQuery, ListQuery, NameParams, Page, strict } from '../../schemas/common.ts';
 import { BackupBody, BackupOut, Maintenance, MaintenanceBody, Node } from '../../schemas/objects.ts';
 import type { AppContext, Server } from '../context.ts';
+import { allOf } from '../all-of.ts';
 import { pageOf } from '../pages.ts';
 import { projectNode } from '../projections/objects.ts';
 
@@ -42,10 +43,10 @@ export function nodeRoutes(app: Server, { port, config, version }: AppContext): 
     config: { permission: 'viewer' },
     schema: { summary: 'List boxes', querystring: Type.Object({ ...ListQuery }, strict), response: { 200: Page(Node) } },
     handler: async ({ store, query }) => {
-      const [nodes, fences] = await Promise.all([store.list(node), store.list(fence)]);
-      const phases = new Map(fences.items.map(({ metadata, status }) => [metadata.name, status?.phase ?? 'pending']));
+      const [nodes, fences] = await Promise.all([allOf(store, node), allOf(store, fence)]);
+      const phases = new Map(fences.map(({ metadata, status }) => [metadata.name, status?.phase ?? 'pending']));
       return pageOf(
-        nodes.items.map((one) => projectNode(one, undefined, phases.get(one.metadata.name))),
+        nodes.map((one) => projectNode(one, undefined, phases.get(one.metadata.name))),
         query,
       );
     },
@@ -55,7 +56,7 @@ export function nodeRoutes(app: Server, { port, config, version }: AppContext): 
     config: { permission: 'viewer' },
     schema: { summary: 'The state of this box', response: { 200: Node } },
     handler: async ({ store }) => {
-      const found = config.node === '' ? (await store.list(node, { limit: 1 })).items[0] : await store.get(node, config.node);
+      const found = config.node === '' ? (await allOf(store, node))[0] : await store.get(node, config.node);
       if (!found) throw new CroftError('unavailable', 'The box has not reported its state yet; ask again in a moment.');
       const { memoryFree } = await port.capacity();
       return projectNode(found, memoryFree);

@@ -7,6 +7,7 @@ import { idLabel, newId } from '../../../appliance/resources/identity.ts';
 import { parseBytes } from '../../../appliance/resources/quantity.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { Pool, PoolCreate } from '../../schemas/objects.ts';
+import { allOf } from '../all-of.ts';
 import type { Server } from '../context.ts';
 import { tag } from '../preconditions.ts';
 import { projectPool } from '../projections/objects.ts';
@@ -30,7 +31,7 @@ export async function createPool(
 }
 
 async function refuseUsed(store: ResourceStore, pool: StoragePool): Promise<void> {
-  const { items } = await store.list(persistentVolumeClaim);
+  const items = await allOf(store, persistentVolumeClaim);
   const used = items.filter((claim) => poolOfClaim(claim) === pool.metadata.name).length;
   if (used > 0)
     throw new CroftError(

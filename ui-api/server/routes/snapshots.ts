@@ -19,6 +19,7 @@ import { track, trackedMetadata } from '../../../appliance/vm/snapshots/track.ts
 import { ChangeQuery, ListQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
 import { CloneBody, RestoreBody, Snapshot, SnapshotCreate, SnapshotParams } from '../../schemas/snapshots.ts';
 import { Task } from '../../schemas/objects.ts';
+import { allOf } from '../all-of.ts';
 import type { AppContext, Server } from '../context.ts';
 import { defaultProject, mustFind } from '../lookup.ts';
 import { pageOf } from '../pages.ts';
@@ -77,7 +78,7 @@ export function snapshotRoutes(app: Server, context: AppContext): void {
     },
     handler: async ({ store, params, query }) => {
       const vm = await mustFind(store, virtualMachine, params.name, query.project);
-      const { items } = await store.list(virtualMachineSnapshot, {
+      const items = await allOf(store, virtualMachineSnapshot, {
         namespace: vm.metadata.namespace,
         labelSelector: query.labelSelector,
       });

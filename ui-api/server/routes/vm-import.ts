@@ -9,6 +9,7 @@ import { editObject } from '../../../appliance/store/edit.ts';
 import { NameParams } from '../../schemas/common.ts';
 import { ImportBody, SwitchBody, VmImport } from '../../schemas/transfer.ts';
 import { Vm } from '../../schemas/vm.ts';
+import { allOf } from '../all-of.ts';
 import type { Server } from '../context.ts';
 import { defaultProject, keyOf, mustFind, mustHaveNetwork } from '../lookup.ts';
 import { tag } from '../preconditions.ts';
@@ -30,7 +31,7 @@ export function vmImportRoutes(app: Server): void {
     },
     handler: async ({ store, body, query }, reply) => {
       const project = body.project ?? query.project ?? defaultProject;
-      const known = (await store.list(network, {})).items.map(({ metadata }) => metadata.name);
+      const known = (await allOf(store, network)).map(({ metadata }) => metadata.name);
       const plan = planImport(readOvf(body.ovf), body, known);
       for (const nic of plan.nics) await mustHaveNetwork(store, nic.network, '/networks');
       const digest = createHash('sha256').update(body.ovf).digest('hex');

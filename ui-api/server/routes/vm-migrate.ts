@@ -14,6 +14,7 @@ import { track } from '../../../appliance/vm/snapshots/track.ts';
 import { ChangeQuery, NameParams, strict } from '../../schemas/common.ts';
 import { MigrateBody } from '../../schemas/moves.ts';
 import { Task } from '../../schemas/objects.ts';
+import { allOf } from '../all-of.ts';
 import type { AppContext, Server } from '../context.ts';
 import { mustFind } from '../lookup.ts';
 
@@ -25,7 +26,7 @@ export async function mustBeMigratable(store: ResourceStore, vm: VirtualMachine,
   if (!instance || here === undefined || isFinished(instance))
     throw new CroftError('invalid-state', `VM ${name} does not run: there is nothing to migrate.`);
   if (isMigrating(instance)) throw new CroftError('busy', `VM ${name} is being migrated already.`);
-  const boxes = (await store.list(node)).items.map(({ metadata }) => metadata.name);
+  const boxes = (await allOf(store, node)).map(({ metadata }) => metadata.name);
   if (target !== undefined && !boxes.includes(target)) throw new CroftError('not-found', `node: there is no box ${target}.`);
   if (target === here) throw new CroftError('invalid-state', `node: VM ${name} runs on ${here} already.`);
   if (boxes.every((box) => box === here))

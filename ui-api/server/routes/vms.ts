@@ -11,6 +11,7 @@ import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
 import { ChangeQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
 import { GuestLists } from '../../schemas/guest.ts';
 import { ExplanationOut, Vm, VmCreate, VmDeleteQuery, VmGetQuery, VmListQuery, VmPatch } from '../../schemas/vm.ts';
+import { allOf } from '../all-of.ts';
 import type { AppContext, Server } from '../context.ts';
 import { keptPage, keptVm } from '../kept-views.ts';
 import { defaultProject, keyOf, mustFind, mustHaveImage, mustHaveNetwork } from '../lookup.ts';
@@ -195,7 +196,7 @@ async function readVm(store: ResourceStore, nameOrId: string, query: Static<type
 
 /** Lets the VM's DataVolumes outlive it: they are no longer its own. */
 async function keepDisks(store: ResourceStore, vm: VirtualMachine): Promise<void> {
-  const { items } = await store.list(dataVolume, { namespace: vm.metadata.namespace });
+  const items = await allOf(store, dataVolume, { namespace: vm.metadata.namespace });
   const uid = vm.metadata.uid;
   for (const item of items.filter(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid))) {
     await editObject(store, dataVolume, keyOf(item), (draft) => {
