@@ -154,6 +154,8 @@ export type CroftErrorOptions = {
   /** Next steps that fit this very case; default: the catalogue's. */
   fix?: string[];
   errors?: FieldError[];
+  /** Seconds after which the same request may be sent again. */
+  retryAfter?: number;
   /** Internal context; logged, never sent. */
   cause?: unknown;
 };
@@ -163,6 +165,7 @@ export class CroftError extends Error {
   readonly code: ErrorCode;
   readonly fix: string[];
   readonly errors: FieldError[];
+  readonly retryAfter: number | undefined;
 
   constructor(code: ErrorCode, detail: string, options: CroftErrorOptions = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause });
@@ -170,6 +173,7 @@ export class CroftError extends Error {
     this.code = code;
     this.fix = options.fix ?? [catalogue[code].fix];
     this.errors = options.errors ?? [];
+    this.retryAfter = options.retryAfter;
   }
 
   get status(): number {

@@ -31,9 +31,10 @@ describe('the first administrator', () => {
     expect((await use(older)).status).toBe(401);
     const done = await use(token);
     expect(done).toMatchObject({ status: 201, body: { user: 'ana', role: 'admin', via: 'session' } });
-    expect(done.headers.get('set-cookie')).toMatch(
-      /^croft_session=[\w-]{43}; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/,
-    );
+    expect(done.headers.getSetCookie()).toEqual([
+      expect.stringMatching(/^croft_session=[\w-]{43}; Max-Age=43200; Path=\/; HttpOnly; SameSite=Strict$/),
+      expect.stringMatching(/^croft_device=[\w-]{43}; Max-Age=2592000; Path=\/v1\/session; HttpOnly; SameSite=Strict$/),
+    ]);
     expect((await use(token)).status).toBe(401);
     expect(await ensureFirstSignIn({ store: api.store, box: api.box })).toEqual({});
   });
@@ -183,6 +184,48 @@ describe('ways in', () => {
     } finally {
       await strict.stop();
     }
+  });
+});
+
+describe('wrong passwords for one user', () => {
+  const attempt = (given: string, cookie?: string, user = 'ana') =>
+    api.call('POST', '/v1/session', {
+      as: 'none',
+      body: { user, password: given },
+      ...(cookie === undefined ? {} : { headers: { cookie } }),
+    });
+  const deviceOf = (headers: Headers): string => (headers.getSetCookie()[1] as string).split(';')[0] as string;
+
+  it('slow strangers down, but not the owner on a device that signed in before', async () => {
+    const device = deviceOf((await attempt(password)).headers);
+    for (let tries = 0; tries < 5; tries++) expect((await attempt('guess')).status).toBe(401);
+    const held = await attempt(password);
+    expect(held).toMatchObject({ status: 429, body: { code: 'too-many-requests' } });
+    expect(Number(held.headers.get('retry-after'))).toBe(1);
+    const owner = await attempt(password, device);
+    expect(owner.status).toBe(201);
+    // One device, one cookie: the older one is worth nothing any more.
+    expect((await attempt(password, device)).status).toBe(429);
+    const next = deviceOf(owner.headers);
+    for (let tries = 0; tries < 10; tries++) expect((await attempt('guess', next)).status).toBe(401);
+    expect((await attempt(password, next)).status).toBe(429);
+  });
+
+  it('are told the same of names that nobody has, and are over with a new password by link', async () => {
+    for (let tries = 0; tries < 5; tries++) expect((await attempt('guess', undefined, 'nobody-at-all')).status).toBe(401);
+    expect((await attempt('guess', undefined, 'nobody-at-all')).status).toBe(429);
+    await api.call('POST', '/v1/users', { body: { name: 'dan', role: 'viewer', password } });
+    const device = deviceOf((await attempt(password, undefined, 'dan')).headers);
+    for (let tries = 0; tries < 5; tries++) await attempt('guess', undefined, 'dan');
+    expect((await attempt(password, undefined, 'dan')).status).toBe(429);
+    const { body } = await api.call('POST', '/v1/users/dan/reset-password');
+    const token = String(body.setupUrl).split('#')[1];
+    const renewed = 'another horse entirely';
+    expect((await api.call('POST', '/v1/setup', { as: 'none', body: { token, password: renewed } })).status).toBe(201);
+    expect((await attempt(renewed, undefined, 'dan')).status).toBe(201);
+    // Who knew the old password is a stranger now.
+    for (let tries = 0; tries < 5; tries++) await attempt('guess', undefined, 'dan');
+    expect((await attempt(renewed, device, 'dan')).status).toBe(429);
   });
 });
 

@@ -9,6 +9,7 @@ import { user } from '../../appliance/resources/croft-kinds.ts';
 import { editObject } from '../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
 import type { ApiRecords } from '../server/records.ts';
+import { forgetDevices } from './devices.ts';
 import { hasPassword, setPassword } from './passwords.ts';
 import { newSecret, sha256 } from './secrets.ts';
 
@@ -49,6 +50,7 @@ export async function useSetupLink(
   if (!(await store.get(user, name))) throw new CroftError('unauthenticated', `The user of this link, ${name}, is gone.`);
   await setPassword(store, name, given.password);
   box.sessions.removeOf(name);
+  forgetDevices(box, name);
   return name;
 }
 

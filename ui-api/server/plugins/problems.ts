@@ -52,8 +52,8 @@ export function sendProblem(thrown: unknown, request: FastifyRequest, reply: Fas
   const error = asCroftError(thrown, request);
   if (error.status >= 500) request.log.error({ err: error, cause: error.cause, traceId: request.id }, STATUS_CODES[error.status]);
   request.failure = error.code;
-  const after = retryAfter[error.code];
-  if (after !== undefined && !reply.hasHeader('retry-after')) reply.header('retry-after', after);
+  const after = error.retryAfter ?? retryAfter[error.code];
+  if (after !== undefined && !reply.hasHeader('retry-after')) reply.header('retry-after', String(after));
   if (error.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="croft"');
   return reply.code(error.status).header('content-type', problemType).send(problemOf(error, request));
 }

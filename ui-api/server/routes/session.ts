@@ -4,13 +4,15 @@ import { CroftError } from '../../../appliance/errors.ts';
 import { parseListen } from '../../../appliance/config.ts';
 import { user } from '../../../appliance/resources/croft-kinds.ts';
 import { editStatus } from '../../../appliance/store/edit.ts';
+import { createBackOff } from '../../auth/back-off.ts';
+import { rememberDevice, takeDeviceTry } from '../../auth/devices.ts';
 import { checkPassword } from '../../auth/passwords.ts';
 import { endSession, sessionCookie, sessionOf, startSession } from '../../auth/sessions.ts';
 import { useSetupLink } from '../../auth/setup-links.ts';
 import { Name, strict } from '../../schemas/common.ts';
 import { Password, SessionOut } from '../../schemas/objects.ts';
 import type { AppContext, Server } from '../context.ts';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 
 const secretBody = { ...strict, secret: true } as const;
 
@@ -27,16 +29,18 @@ export function sessionRoutes(app: Server, { store, box, config, signInsPerMinut
     },
   } as const;
   const secure = !parseListen(config.listen).loopback;
+  const backOff = createBackOff();
 
   /** Starts the session of someone who has just proved to be `name`. */
-  async function signIn(name: string, reply: FastifyReply) {
+  async function signIn(name: string, request: FastifyRequest, reply: FastifyReply) {
     const found = await store.get(user, name);
     if (!found || found.spec.disabled) throw new CroftError('unauthenticated', 'User or password is wrong.');
     const { value, expiresAt } = startSession(box, name);
     await editStatus(store, user, { name }, (draft) => {
       draft.status = { ...draft.status, lastSignIn: new Date().toISOString() };
     });
-    reply.header('set-cookie', sessionCookie(value, { secure })).code(201);
+    const device = rememberDevice(box, { user: name, header: request.headers.cookie, secure });
+    reply.header('set-cookie', [sessionCookie(value, { secure }), device]).code(201);
     return { user: name, role: found.spec.role, via: 'session', expiresAt };
   }
 
@@ -50,10 +54,14 @@ export function sessionRoutes(app: Server, { store, box, config, signInsPerMinut
       ),
       response: { 201: SessionOut },
     },
-    handler: async ({ body }, reply) => {
-      if (!(await checkPassword(store, body.user, body.password)))
-        throw new CroftError('unauthenticated', 'User or password is wrong.');
-      return await signIn(body.user, reply);
+    handler: async (request, reply) => {
+      const { user: name, password } = request.body;
+      const known = takeDeviceTry(box, name, request.headers.cookie);
+      if (!known) backOff.begin(name);
+      if (!(await checkPassword(store, name, password))) throw new CroftError('unauthenticated', 'User or password is wrong.');
+      // With the right password from elsewhere the count of strangers stays: it isn't the owner who tried.
+      if (!known) backOff.succeeded(name);
+      return await signIn(name, request, reply);
     },
   });
 
@@ -86,6 +94,10 @@ export function sessionRoutes(app: Server, { store, box, config, signInsPerMinut
       ),
       response: { 201: SessionOut },
     },
-    handler: async ({ body }, reply) => await signIn(await useSetupLink(store, box, body), reply),
+    handler: async (request, reply) => {
+      const name = await useSetupLink(store, box, request.body);
+      backOff.succeeded(name);
+      return await signIn(name, request, reply);
+    },
   });
 }

@@ -3,12 +3,14 @@ import { CroftError } from '../../../appliance/errors.ts';
 import { token, user, type User as UserObject } from '../../../appliance/resources/croft-kinds.ts';
 import { idLabel, newId } from '../../../appliance/resources/identity.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
+import { forgetDevices } from '../../auth/devices.ts';
 import { deletePassword, hasPassword, setPassword } from '../../auth/passwords.ts';
 import { createSetupLink } from '../../auth/setup-links.ts';
 import { revokeTokenSecret } from '../../auth/tokens.ts';
 import { NameParams } from '../../schemas/common.ts';
 import { User, UserCreate, UserPatch, UserWithLink } from '../../schemas/objects.ts';
 import { EmptyBody } from '../../schemas/vm.ts';
+import { allOf } from '../all-of.ts';
 import type { AppContext, Server } from '../context.ts';
 import { mustFind } from '../lookup.ts';
 import { checkIfMatch, tag } from '../preconditions.ts';
@@ -19,7 +21,7 @@ import { changeQuery, collectionRoutes, patchObject } from './collection.ts';
 
 /** The last one who can administer by signing in stays. The unix socket remains, but not everyone has it. */
 async function refuseLastAdmin(store: ResourceStore, object: UserObject): Promise<void> {
-  const { items } = await store.list(user);
+  const items = await allOf(store, user);
   for (const { metadata, spec } of items) {
     if (metadata.name === object.metadata.name || spec.role !== 'admin' || spec.disabled) continue;
     if (await hasPassword(store, metadata.name)) return;
@@ -42,12 +44,13 @@ export function userRoutes(app: Server, { box }: AppContext): void {
     mayDelete: refuseLastAdmin,
     afterDelete: async (store, { metadata }) => {
       await deletePassword(store, metadata.name);
-      const { items } = await store.list(token);
+      const items = await allOf(store, token);
       for (const item of items.filter(({ spec }) => spec.user === metadata.name)) {
         await store.delete(token, item.metadata.name);
         await revokeTokenSecret(store, item.metadata.name);
       }
-      // Sessions find no user any more; nothing else to end.
+      forgetDevices(box, metadata.name);
+      // Sessions find no user any more.
     },
   });
 
@@ -91,7 +94,10 @@ export function userRoutes(app: Server, { box }: AppContext): void {
       });
       if (password !== undefined) await setPassword(store, changed.metadata.name, password);
       // A new password or a closed account ends what was open.
-      if (!request.plan && (password !== undefined || patch.disabled)) box.sessions.removeOf(changed.metadata.name);
+      if (!request.plan && (password !== undefined || patch.disabled)) {
+        box.sessions.removeOf(changed.metadata.name);
+        forgetDevices(box, changed.metadata.name);
+      }
       tag(reply, changed);
       return projectUser(changed);
     },
