@@ -144,6 +144,8 @@ export interface VolumeDriver {
   getImage(imageId: string): Promise<{ size: number; used: number } | undefined>;
   /** Idempotent. Bytes stay until the last clone is gone. */
   deleteImage(imageId: string): Promise<void>;
+  /** Writes an image's bytes to a file, raw; made or overwritten. Absent where a pool cannot. @throws CroftError `not-found` */
+  exportImage?(imageId: string, options: { file: string; signal?: AbortSignal }): Promise<void>;
 
   /** Writes a snapshot's disk to a file, flat (`vmdk`: stream-optimised), also while a guest runs on. Absent where a pool cannot yet. */
   exportSnapshot?(id: string, snapshotId: string, options: ExportOptions): Promise<void>;
@@ -173,6 +175,11 @@ export interface VolumeResolver {
   resolve(namespace: string, claimName: string): Promise<ResolvedVolume>;
   /** An open pool. @throws CroftError `not-found`, `unavailable` */
   pool(name: string): VolumeDriver;
+  /**
+   * Files out of an image that is a tar archive, readable by all guests' users; they stay as long as the image.
+   * @throws CroftError `not-found` naming a path that isn't in it, `invalid-input` when it is no archive
+   */
+  filesOf(image: { id: string; pool: string }, paths: readonly string[]): Promise<string[]>;
 }
 
 /** A box by its name in the storage cluster and the addresses its clients come from. */

@@ -17,6 +17,7 @@ import type { Gate } from '../appliance/reconcile/controller.ts';
 import type { Events } from '../appliance/reconcile/events.ts';
 import { keyOf } from '../appliance/reconcile/informer.ts';
 import type { Tasks } from '../appliance/reconcile/tasks.ts';
+import { poolOfImage } from '../appliance/resources/croft-kinds.ts';
 import { dataVolume, moveAnnotation, persistentVolumeClaim, poolOfClaim } from '../appliance/resources/data-volume.ts';
 import { parseBytes } from '../appliance/resources/quantity.ts';
 import type { ResourceStore } from '../appliance/store/store.ts';
@@ -26,8 +27,9 @@ import { createCephPeers } from './ceph/peers.ts';
 import { startClaimController, wishedSize } from './controllers/claims.ts';
 import { conditionOf, idOf, type StorageContext, type StorageInformers } from './controllers/context.ts';
 import { startDataVolumeController } from './controllers/data-volumes.ts';
-import { poolOfImage, startImageController } from './controllers/images.ts';
+import { startImageController } from './controllers/images.ts';
 import { startPoolController } from './controllers/pools.ts';
+import { createArchiveFiles } from './images/archive-files.ts';
 import { createUploads } from './images/uploads.ts';
 import type { StorageFence, VolumeDriver, VolumeResolver } from './driver.ts';
 import { createPools } from './pools.ts';
@@ -125,6 +127,7 @@ export async function startStorage(options: StorageOptions): Promise<StorageServ
       return id ? { driver: pools.get(poolOfClaim(claim)), id } : undefined;
     },
     resolve: (namespace, claimName) => resolve(context, namespace, claimName),
+    filesOf: createArchiveFiles({ directory: imageWork, pool: (name) => pools.get(name) }),
     async idle() {
       for (const controller of controllers) await controller.idle();
     },

@@ -43,15 +43,11 @@ const ignoredTypes: Record<number, string> = {
   35: 'sound card',
 };
 
-/** @throws CroftError `invalid-input` */
-export function readOvf(text: string): OvfMachine {
+/** `wanted`: name or id of one where it describes several. @throws CroftError `invalid-input` */
+export function readOvf(text: string, wanted?: string): OvfMachine {
   const envelope = parseXml(text);
   if (envelope.name !== 'Envelope') throw refuse(`its root is <${envelope.name}>, not <Envelope>`);
-  const [system, ...others] = allNamed(envelope, 'VirtualSystem');
-  if (!system) throw refuse('it has no <VirtualSystem>');
-  if (others.length > 0) {
-    throw refuse(`it describes ${others.length + 1} virtual machines`, 'Export each virtual machine by itself.');
-  }
+  const system = machineOf(allNamed(envelope, 'VirtualSystem'), wanted);
   const hardware = childOf(system, 'VirtualHardwareSection');
   if (!hardware) throw refuse('it has no <VirtualHardwareSection>');
   const items = hardware.children.filter(({ name }) => ['Item', 'StorageItem', 'EthernetPortItem'].includes(name));
@@ -70,6 +66,26 @@ export function readOvf(text: string): OvfMachine {
     nics: ofType(types.nic).map(nicOf),
     ignored: [...new Set(ignored)],
   };
+}
+
+/** Several machines are imported one by one, each under its own name. */
+function machineOf(systems: XmlElement[], wanted: string | undefined): XmlElement {
+  const [first, ...others] = systems;
+  if (!first) throw refuse('it has no <VirtualSystem>');
+  if (wanted === undefined && others.length === 0) return first;
+  const idOf = (system: XmlElement): string => (system.attributes.id ?? '').slice(0, 80);
+  const known = systems.map((system) => JSON.stringify(idOf(system))).join(', ');
+  if (wanted === undefined) {
+    throw refuse(
+      `it describes ${systems.length} virtual machines, ${known}: name the one to import`,
+      `Import them one by one: machine, or croft vm import --machine ${JSON.stringify(idOf(first))}.`,
+    );
+  }
+  const found = systems.filter((system) => wanted === idOf(system) || wanted === textOf(system, 'Name'));
+  if (found.length === 1) return found[0] as XmlElement;
+  throw refuse(
+    `it has ${found.length === 0 ? 'no' : 'more than one'} virtual machine ${JSON.stringify(wanted)}; it has ${known}`,
+  );
 }
 
 const optional = <K extends string, V>(key: K, value: V | undefined | '' | 0): { [key in K]?: V } =>

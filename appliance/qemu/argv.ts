@@ -31,6 +31,7 @@ export function buildArgv(spec: GuestSpec, context: ArgvContext): string[] {
     context.binary,
     ...option('-name', `guest=${escape(spec.title)},debug-threads=on`, '-uuid', spec.id),
     ...machineArgs(spec, context),
+    ...kernelArgs(spec.kernel),
     ...cpuArgs(spec, context.accelerator),
     ...memoryArgs(spec, context.accelerator),
     ...option('-no-user-config', '-nodefaults', '-S', '-display', 'none', '-msg', 'timestamp=on'),
@@ -86,6 +87,15 @@ function machineArgs(spec: GuestSpec, { accelerator, machine, efi }: ArgvContext
     ...(spec.smbiosUuid === undefined ? [] : ['-smbios', `type=1,uuid=${spec.smbiosUuid}`]),
   ];
 }
+
+const kernelArgs = (kernel: GuestSpec['kernel']): string[] =>
+  kernel
+    ? [
+        ...option('-kernel', kernel.file),
+        ...(kernel.initrd === undefined ? [] : ['-initrd', kernel.initrd]),
+        ...(kernel.args === undefined ? [] : ['-append', kernel.args]),
+      ]
+    : [];
 
 /** Upstream's names for "this machine's own CPU"; emulated, the most that TCG can do. */
 const ownCpu = new Set<string | undefined>([undefined, 'host-passthrough', 'host-model']);

@@ -105,8 +105,12 @@ export const image = defineKind({
 });
 export type Image = Of<typeof image>;
 
+export const poolOfImage = ({ spec }: Image): string => spec.pool ?? 'local';
+
 /** An image that goes as soon as a disk is made of it: the bytes of an imported VM. */
 export const singleUseAnnotation = 'croft.io/single-use';
+/** `project/name` of the VM that such an image is for. */
+export const usedByAnnotation = 'croft.io/used-by';
 
 export const storagePool = defineKind({
   apiVersion,

@@ -56,6 +56,28 @@ export const Features = Type.Object(
 );
 export type Features = Static<typeof Features>;
 
+const PathInImage = Type.String({ minLength: 1, maxLength: 1024 });
+
+/**
+ * Upstream's KernelBoot: a kernel and an initrd of one's own instead of a boot loader on a disk. `container.image` names an
+ * Image here, of a tar archive in which the paths are. Upstream takes a kernel or an initrd; QEMU wants a kernel.
+ */
+export const KernelBoot = Type.Object(
+  {
+    kernelArgs: Type.Optional(Type.String({ maxLength: 4096 })),
+    container: Type.Object(
+      {
+        image: Type.String({ minLength: 1, maxLength: 253 }),
+        kernelPath: PathInImage,
+        initrdPath: Type.Optional(PathInImage),
+      },
+      strict,
+    ),
+  },
+  strict,
+);
+export type KernelBoot = Static<typeof KernelBoot>;
+
 /** The virtual clock: UTC (upstream's default), or the local time of a zone, as Windows expects it. */
 export const ClockOffset = Type.Object(
   {

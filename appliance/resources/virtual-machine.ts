@@ -6,7 +6,7 @@
 import { Type, type Static } from 'typebox';
 import { Condition } from './meta.ts';
 import { DataVolumeTemplate } from './data-volume.ts';
-import { Clock, Efi, Features } from './guest-features.ts';
+import { Clock, Efi, Features, KernelBoot } from './guest-features.ts';
 import { CapturedTypes, InstancetypeMatcher, PreferenceMatcher } from './instancetype.ts';
 import { defineKind, type Of } from './kind.ts';
 
@@ -112,6 +112,7 @@ const Domain = Type.Object(
         {
           uuid: Type.Optional(Type.String()),
           serial: Type.Optional(Type.String()),
+          kernelBoot: Type.Optional(KernelBoot),
           bootloader: Type.Optional(
             Type.Object(
               {

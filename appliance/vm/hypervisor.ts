@@ -55,6 +55,8 @@ export type GuestSpec = {
   hideKvm?: boolean;
   /** The virtual clock shows the local time of this zone; absent: UTC. */
   timezone?: string;
+  /** Booted directly, instead of what is on a disk: host files and the kernel's command line. */
+  kernel?: { file: string; initrd?: string; args?: string };
   /** UEFI with Secure Boot enforced. */
   secureBoot?: boolean;
   /** VNC and a VGA device. */

@@ -12,6 +12,7 @@ import type { GuestSpec } from './hypervisor.ts';
 import { aboutOf } from './instance-identity.ts';
 import { isVersioned } from './instance-spec.ts';
 import { setPhase, setRunning } from './instance-status.ts';
+import { kernelOf } from './kernel-boot.ts';
 import { seedContent, writeSeed } from './seed.ts';
 import { slotsFor } from './slots.ts';
 import type { VmContext } from './context.ts';
@@ -119,6 +120,7 @@ export async function guestSpec(context: VmContext, instance: VirtualMachineInst
     hideKvm: spec.domain.features?.kvm?.hidden,
     timezone: spec.domain.clock?.timezone,
     secureBoot: spec.domain.firmware?.bootloader?.efi?.secureBoot,
+    kernel: await kernelOf(context, spec),
     disks: withBootOrder(disks),
     nics,
     graphics: spec.domain.devices.autoattachGraphicsDevice !== false,

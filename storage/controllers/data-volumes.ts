@@ -6,7 +6,7 @@
 import { CroftError, isCroftError } from '../../appliance/errors.ts';
 import { startController, watching, type Controller } from '../../appliance/reconcile/controller.ts';
 import { fromKey, keyOf } from '../../appliance/reconcile/informer.ts';
-import { image, singleUseAnnotation } from '../../appliance/resources/croft-kinds.ts';
+import { image, singleUseAnnotation, poolOfImage } from '../../appliance/resources/croft-kinds.ts';
 import {
   dataVolume,
   persistentVolumeClaim,
@@ -24,7 +24,6 @@ import { editStatus } from '../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
 import { claimFinalizer } from './claims.ts';
 import { conditionOf, type StorageContext } from './context.ts';
-import { poolOfImage } from './images.ts';
 import { findSnapshotSource } from './snapshot-sources.ts';
 
 const sectorSize = 512;

@@ -4,19 +4,18 @@
  */
 import { isCroftError, messageOf } from '../../appliance/errors.ts';
 import { startController, watching, type Controller } from '../../appliance/reconcile/controller.ts';
-import { image, type Image } from '../../appliance/resources/croft-kinds.ts';
+import { image, poolOfImage, type Image } from '../../appliance/resources/croft-kinds.ts';
 import { idLabel, newId } from '../../appliance/resources/identity.ts';
 import { humanBytes } from '../../appliance/resources/quantity.ts';
 import { setCondition } from '../../appliance/resources/meta.ts';
 import { editObject, editStatus } from '../../appliance/store/edit.ts';
 import { addFinalizer, idOf, poolForRemoval, removeFinalizer, type StorageContext } from './context.ts';
 import { forgetWork, makeImage, type Phase } from './image-work.ts';
+import { isLeftOver } from './left-over-images.ts';
 
 const finalizer = 'croft.io/image';
 /** Status is written at most this often, ms. */
 const progressInterval = 1_000;
-
-export const poolOfImage = (object: Image): string => object.spec.pool ?? 'local';
 
 type Running = { abort: AbortController; done: Promise<void> };
 
@@ -130,7 +129,11 @@ export function startImageController(context: StorageContext): Controller {
     name: 'images',
     logger,
     gate: context.gate,
-    watches: [watching(informers.image)],
+    watches: [
+      watching(informers.image),
+      // With its disks goes what an imported VM has left of images.
+      watching(informers.dataVolume, ({ spec }) => (spec.sourceRef ? [spec.sourceRef.name] : [])),
+    ],
     async reconcile(name) {
       let object = await store.get(image, name);
       if (!object) return;
@@ -138,6 +141,13 @@ export function startImageController(context: StorageContext): Controller {
         if (object.metadata.finalizers?.includes(finalizer)) await remove(object);
         return;
       }
+      const leftOver = await isLeftOver(store, object);
+      if (leftOver === true) {
+        logger.info({ image: name }, 'an image of an import is removed: its VM is gone');
+        await store.delete(image, name);
+        return;
+      }
+      if (leftOver !== undefined) controller.enqueueAfter(name, leftOver);
       object = await editObject(store, image, { name }, (draft) => {
         if (draft.metadata.deletionTimestamp) return false;
         addFinalizer(draft, finalizer);

@@ -19,7 +19,7 @@ import { allocated, assertId, createQcow2, grant, readQcow2, writeRecord } from 
 import { exportSnapshot } from './export.ts';
 import { assertChainHasRoom, deleteSnapshot, freezeHead, restore, snapshotOf, snapshotSteps } from './generations.ts';
 import { blockdevGraph } from './graph.ts';
-import { deleteImage, getImage, importImage } from './images.ts';
+import { deleteImage, exportImage, getImage, importImage } from './images.ts';
 import { dropPending, LocalPool } from './pool.ts';
 import { shorten, shortened } from './shorten.ts';
 import { chainOf, isShared, type Layer, type VolumeRecord } from './record.ts';
@@ -163,6 +163,7 @@ export function createLocalDriver(options: LocalPoolOptions): VolumeDriver {
     },
     getImage: (imageId) => getImage(pool, imageId),
     deleteImage: (imageId) => deleteImage(pool, imageId),
+    exportImage: (imageId, options) => exportImage(pool, imageId, options),
     exportSnapshot: (id, snapshotId, options) => exportSnapshot(pool, id, snapshotId, options),
   };
 }

@@ -1,6 +1,7 @@
 /** Images of a local pool: immutable files that volumes lie on. */
 import { chmod, copyFile, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CroftError } from '../../appliance/errors.ts';
 import { run } from '../../appliance/host/exec.ts';
 import { syncDirectory, writeFileAtomic } from '../../appliance/host/files.ts';
 import type { Progress } from '../driver.ts';
@@ -71,6 +72,21 @@ async function convertRaw(file: string, temporary: string, progress?: Progress):
       const percent = /\(([\d.]+)\/100%\)/.exec(line)?.[1];
       if (percent) progress?.(Number(percent), 100);
     },
+  });
+}
+
+/** See VolumeDriver.exportImage. */
+export async function exportImage(
+  pool: LocalPool,
+  imageId: string,
+  { file, signal }: { file: string; signal?: AbortSignal },
+): Promise<void> {
+  await pool.locks.with([`image:${imageId}`], async () => {
+    if (!(await getImage(pool, imageId))) throw new CroftError('not-found', `There is no image ${imageId} in this pool.`);
+    await run(['qemu-img', 'convert', '-f', 'qcow2', '-O', 'raw', pool.files.image(imageId), file], {
+      timeout: convertDeadline,
+      ...(signal ? { signal } : {}),
+    });
   });
 }
 

@@ -24,6 +24,7 @@ import {
 } from '../driver.ts';
 import { assertId } from '../local/files.ts';
 import { isCephError, type ImageInfo } from './bridge/client.ts';
+import { exportImage, exportSnapshot } from './export.ts';
 import { deleteImage, imageOf, importImage } from './images.ts';
 import { RbdPool } from './pool.ts';
 import {
@@ -195,6 +196,8 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
       return record && { size: record.size, used: record.used };
     },
     deleteImage: (imageId) => deleteImage(pool, imageId),
+    exportImage: (imageId, wish) => exportImage(pool, cluster.paths.conf, imageId, wish),
+    exportSnapshot: (id, snapshotId, wish) => exportSnapshot(pool, cluster.paths.conf, id, snapshotId, wish),
 
     setDisks: (disks) => cluster.ensure(disks),
     health: () => cluster.health(options.replicas),
@@ -225,6 +228,8 @@ function readingFirst(driver: VolumeDriver, pool: RbdPool): VolumeDriver {
     importImage: reading(driver.importImage),
     getImage: reading(driver.getImage),
     deleteImage: reading(driver.deleteImage),
+    ...(driver.exportImage ? { exportImage: reading(driver.exportImage) } : {}),
+    ...(driver.exportSnapshot ? { exportSnapshot: reading(driver.exportSnapshot) } : {}),
   };
 }
 

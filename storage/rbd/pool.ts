@@ -14,6 +14,7 @@ import {
   headName,
   ImageRecord,
   imagesObject,
+  isExport,
   keptImages,
   parseRecord,
   unnamed,
@@ -49,7 +50,9 @@ export class RbdPool {
     await this.refresh();
     // What looks unfinished may be another box's work under way.
     if (this.#shared) return;
-    await this.#dropUnnamedSnapshots(await this.#bridge());
+    const bridge = await this.#bridge();
+    for (const name of await bridge.listImages(this.place)) if (isExport(name)) await this.#tryRemove(bridge, name);
+    await this.#dropUnnamedSnapshots(bridge);
     await this.collect();
   }
 

@@ -43,6 +43,9 @@ export const headName = ({ id, head }: VolumeRecord): string => generationName(i
 export const generationName = (id: string, generation: number): string => `vol-${id}.g${generation}`;
 export const imageName = (id: string, generation: number): string => `img-${id}.g${generation}`;
 export const snapshotName = (id: string): string => `s-${id}`;
+/** A clone that is read into a file, and gone after it. */
+export const exportName = (key: string): string => `exp-${key}`;
+export const isExport = (name: string): boolean => name.startsWith('exp-');
 /** Lasts while a clone of the present state is made. */
 export const cloneSnapshotName = (id: string): string => `c-${id}`;
 

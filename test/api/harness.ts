@@ -52,6 +52,7 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
       pool: (name) => {
         throw new CroftError('not-found', `There is no pool ${name} here.`);
       },
+      filesOf: async () => [],
     },
     tasks: box.tasks,
     directory: join(directory, 'exports'),

@@ -20,6 +20,37 @@ beforeAll(async () => {
 });
 afterAll(() => api.stop());
 
+describe('direct kernel boot', () => {
+  const kernelBoot = { image: 'tiny', kernel: 'boot/vmlinuz', initrd: 'boot/initrd', args: 'console=ttyS0' };
+
+  it("is KubeVirt's firmware.kernelBoot, needs no disk, and is shown and changed flat", async () => {
+    const made = await create({ name: 'k1', kernelBoot, firmware: 'efi', cpus: 1, memory: '64Mi' });
+    expect(made).toMatchObject({ status: 201, body: { kernelBoot, firmware: 'efi', disks: [] } });
+    const firmware = async () => (await api.store.get(virtualMachine, 'k1', 'default'))?.spec.template.spec.domain.firmware;
+    expect(await firmware()).toEqual({
+      bootloader: { efi: { secureBoot: false } },
+      kernelBoot: {
+        kernelArgs: 'console=ttyS0',
+        container: { image: 'tiny', kernelPath: 'boot/vmlinuz', initrdPath: 'boot/initrd' },
+      },
+    });
+    const patch = (change: object) => api.call('PATCH', '/v1/vms/k1', { body: change, any: true });
+    const bare = { image: 'tiny', kernel: 'vmlinuz' };
+    expect((await patch({ kernelBoot: bare })).body.kernelBoot).toEqual(bare);
+    expect(await api.call('DELETE', '/v1/images/tiny', { any: true })).toMatchObject({ status: 409, body: { code: 'in-use' } });
+    expect((await patch({ kernelBoot: null })).body).not.toHaveProperty('kernelBoot');
+    expect(await firmware()).toEqual({ bootloader: { efi: { secureBoot: false } } });
+  });
+
+  it('names an image that is there, and a kernel', async () => {
+    const refused = await create({ name: 'k2', kernelBoot: { ...kernelBoot, image: 'none' }, cpus: 1, memory: '64Mi' });
+    expect(refused).toMatchObject({ status: 400, body: { errors: [{ pointer: '/kernelBoot/image' }] } });
+    const { kernel: _left, ...without } = kernelBoot;
+    expect((await create({ name: 'k2', kernelBoot: without, cpus: 1, memory: '64Mi' })).status).toBe(400);
+    expect((await create({ name: 'k2', cpus: 1, memory: '64Mi' })).status).toBe(400);
+  });
+});
+
 describe('figures and lists of guests', () => {
   it("stand in /metrics under upstream's names, read at the scrape", async () => {
     const disk = {

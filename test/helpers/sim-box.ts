@@ -82,6 +82,7 @@ const simVolumes = (store: ResourceStore, pools: Record<string, VolumeDriver>): 
     if (!found) throw new CroftError('not-found', `There is no storage pool ${name}.`);
     return found;
   },
+  filesOf: async (_image, paths) => paths.map((path) => `/files${path}`),
 });
 
 export async function startSimBox(

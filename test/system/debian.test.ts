@@ -168,7 +168,7 @@ describe('a Debian image', () => {
     await box.croft(['snapshot', 'create', 'd1', 'before', '--timeout', '3m'], { timeout: 4 * minute });
     await ssh('d1', 'rm /home/debian/file; sync');
     await expect(ssh('d1', 'cat /home/debian/file')).rejects.toThrow();
-    await box.croft(['snapshot', 'restore', 'd1', 'before', '--timeout', '5m'], { timeout: 6 * minute });
+    await box.croft(['snapshot', 'restore', 'd1', 'before', '--yes', '--timeout', '5m'], { timeout: 6 * minute });
     expect(await answers('d1', 'cat /home/debian/file')).toBe('precious');
   });
 

@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, readdir, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readTar, type TarEntry } from '../../appliance/ovf/tar.ts';
+import { readTar, type TarEntry } from '../../appliance/host/tar.ts';
 import { usageError } from './exit.ts';
 
 export type PackagedFile = { size: number; read(offset: number, length: number): AsyncIterable<Uint8Array> };

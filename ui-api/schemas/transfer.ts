@@ -6,6 +6,9 @@ import { Vm } from './vm.ts';
 export const ImportBody = Type.Object(
   {
     ovf: Type.String({ minLength: 1, maxLength: 1_500_000, description: 'the OVF descriptor' }),
+    machine: Type.Optional(
+      Type.String({ maxLength: 255, description: 'which one, by its name or id, where the descriptor has several' }),
+    ),
     name: Type.Optional(Name),
     project: Type.Optional(Name),
     networks: Type.Optional(

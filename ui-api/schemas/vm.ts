@@ -34,6 +34,18 @@ export const VmNic = Type.Object({
   addresses: Type.Array(Type.String()),
 });
 
+/** KubeVirt's firmware.kernelBoot, flat. */
+export const KernelBoot = Type.Object(
+  {
+    image: Type.String({ minLength: 1, maxLength: 253, description: 'image of a tar archive that has the files' }),
+    kernel: Type.String({ minLength: 1, maxLength: 1024, description: 'path of the kernel in it' }),
+    initrd: Type.Optional(Type.String({ minLength: 1, maxLength: 1024, description: 'path of the initrd in it' })),
+    args: Type.Optional(Type.String({ maxLength: 4096, description: "the kernel's command line" })),
+  },
+  strict,
+);
+export type KernelBoot = Static<typeof KernelBoot>;
+
 export const Vm = Type.Object({
   kind: Type.Literal('vm'),
   ...ObjectOut,
@@ -47,6 +59,7 @@ export const Vm = Type.Object({
   preference: Type.Optional(Type.String({ description: 'name of its preference' })),
   machine: Type.Optional(Type.String({ description: 'versioned machine type, kept since its first start' })),
   firmware: Type.Enum(['bios', 'efi']),
+  kernelBoot: Type.Optional(KernelBoot),
   runStrategy: RunStrategy,
   startOrder: Type.Optional(Type.Integer({ description: 'after a reboot of the box: lower ones start first' })),
   disks: Type.Array(VmDisk),
@@ -107,6 +120,7 @@ export const VmCreate = Type.Object(
     nics: Type.Optional(Type.Array(NicWish, { maxItems: 8 })),
     network: Type.Optional(Type.String({ maxLength: 63, description: 'network of the only NIC, instead of nics' })),
     firmware: Type.Optional(Type.Enum(['bios', 'efi'])),
+    kernelBoot: Type.Optional(KernelBoot),
     timezone: Type.Optional(
       Type.String({
         maxLength: 64,
@@ -135,6 +149,7 @@ export const VmPatch = Type.Object(
     machine: Type.Optional(
       Type.String({ pattern: '^pc-q35-[0-9]+\\.[0-9]+$', description: 'a versioned machine type, e.g. pc-q35-9.2' }),
     ),
+    kernelBoot: Type.Optional(Type.Union([KernelBoot, Type.Null()])),
     runStrategy: Type.Optional(RunStrategy),
     startOrder: Type.Optional(Type.Union([StartOrder, Type.Null()])),
     nics: Type.Optional(Type.Array(Type.Object({ name: Name, network: Name }, strict), { maxItems: 8 })),

@@ -1,6 +1,6 @@
 /** An OVA as the pieces it is sent in: descriptor, manifest, disks; made anew at each read, never on disk as a whole. */
 import { createReadStream } from 'node:fs';
-import { tarEnd, tarHeader, tarPadding } from '../../ovf/tar.ts';
+import { tarEnd, tarHeader, tarPadding } from '../../host/tar.ts';
 
 export type ArchiveFile = { name: string; size: number } & ({ text: string } | { path: string });
 type Piece = { size: number } & ({ bytes: Buffer } | { path: string });

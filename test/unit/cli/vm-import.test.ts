@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../../../appliance/host/exec.ts';
-import { tarEnd, tarHeader, tarPadding } from '../../../appliance/ovf/tar.ts';
+import { tarEnd, tarHeader, tarPadding } from '../../../appliance/host/tar.ts';
 import { writeOvf } from '../../../appliance/ovf/write.ts';
 import { image, network } from '../../../appliance/resources/croft-kinds.ts';
 import { dataVolume, persistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';

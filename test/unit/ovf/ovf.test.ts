@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { CroftError } from '../../../appliance/errors.ts';
 import { planImport } from '../../../appliance/ovf/plan.ts';
 import { readOvf, unitBytes } from '../../../appliance/ovf/read.ts';
-import { readTar, tarEnd, tarHeader, tarPadding } from '../../../appliance/ovf/tar.ts';
+import { readTar, tarEnd, tarHeader, tarPadding } from '../../../appliance/host/tar.ts';
 import { writeOvf } from '../../../appliance/ovf/write.ts';
 import { parseXml } from '../../../appliance/ovf/xml.ts';
 import { parseManifest } from '../../../ui-api/cli/ova.ts';
@@ -107,6 +107,17 @@ describe('readOvf', () => {
     expect(with_('</Envelope>', '')).toThrow(/<Envelope> is not closed/);
     expect(() => readOvf('<html/>')).toThrow(/root is <html>/);
     expect(() => parseXml('<a>'.repeat(100) + '</a>'.repeat(100))).toThrow(/deeper than 64/);
+  });
+
+  it('takes one of several machines, by its name or its id', () => {
+    const [system = ''] = /<VirtualSystem [^]*<\/VirtualSystem>/.exec(vmware) ?? [];
+    const other = system.replace('ovf:id="vm"', 'ovf:id="db"').replace('Web &amp; Mail_1', 'Database');
+    const both = vmware.replace(system, `<VirtualSystemCollection ovf:id="c">${system}${other}</VirtualSystemCollection>`);
+    expect(() => readOvf(both)).toThrow(/2 virtual machines, "vm", "db": name the one/);
+    expect(readOvf(both, 'db').name).toBe('Database');
+    expect(readOvf(both, 'Web & Mail_1')).toEqual(readOvf(vmware));
+    expect(() => readOvf(both, 'none')).toThrow(/no virtual machine "none"; it has "vm", "db"/);
+    expect(() => readOvf(both.replace('Database', 'vm'), 'vm')).toThrow(/more than one/);
   });
 
   it('answers any text with a machine or a refusal of the catalogue', () => {

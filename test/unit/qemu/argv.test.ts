@@ -46,6 +46,16 @@ const spec: GuestSpec = {
   graphics: false,
 };
 
+/** One option with its value per line. */
+const lines = (argv: string[]): string[] => {
+  const found: string[] = [];
+  for (const word of argv) {
+    if (found.length === 0 || word.startsWith('-')) found.push(word);
+    else found[found.length - 1] += ` ${word}`;
+  }
+  return found;
+};
+
 test('enlightenments, hidden KVM, a zone and Secure Boot are on the command line', () => {
   const wish = { relaxed: {}, spinlocks: { spinlocks: 8191 }, synictimer: { direct: {} }, vapic: { enabled: false } };
   const windows: GuestSpec = {
@@ -67,6 +77,16 @@ test('enlightenments, hidden KVM, a zone and Secure Boot are on the command line
   expect(emulated[emulated.indexOf('-cpu') + 1]).toBe('max');
 });
 
+test('a kernel of its own is on the command line, each word as it is', () => {
+  const kernel = { file: '/f/k,1', initrd: '/f/i', args: 'console=ttyS0 a=b,c' };
+  expect(lines(buildArgv({ ...spec, kernel }, context)).filter((line) => /^-(kernel|initrd|append)/.test(line))).toEqual([
+    '-kernel /f/k,1',
+    '-initrd /f/i',
+    '-append console=ttyS0 a=b,c',
+  ]);
+  expect(buildArgv(spec, context)).not.toContain('-kernel');
+});
+
 test('a CD drive may be empty', () => {
   expect(diskDevice({ name: 'cd', index: 2, kind: 'cdrom', bus: 'sata' })).toEqual({
     driver: 'ide-cd',
@@ -74,16 +94,6 @@ test('a CD drive may be empty', () => {
     bus: 'ide.2',
   });
 });
-
-/** One option with its value per line. */
-const lines = (argv: string[]): string[] => {
-  const found: string[] = [];
-  for (const word of argv) {
-    if (found.length === 0 || word.startsWith('-')) found.push(word);
-    else found[found.length - 1] += ` ${word}`;
-  }
-  return found;
-};
 
 describe('buildArgv', () => {
   test('a small BIOS guest, literally', () => {

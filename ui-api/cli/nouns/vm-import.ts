@@ -11,6 +11,7 @@ import { onAction, type Session, type Shell } from '../session.ts';
 import { orMissing, parseVmGoal, waitForVm, waitUntil } from '../wait.ts';
 
 type ImportOptions = {
+  machine?: string;
   name?: string;
   network?: Record<string, string>;
   keepMac?: boolean;
@@ -23,6 +24,7 @@ export function addImport(vm: Command, shell: Shell): void {
   const command = vm
     .command('import <package>')
     .description('make a VM of an OVA file or a directory with an OVF; typed again, it goes on')
+    .option('--machine <name>', 'which one, where the package has several')
     .option('--name <name>', 'name of the VM (default: the package’s)')
     .option(
       '--network <theirs=ours>',
@@ -63,8 +65,8 @@ export function collectNetwork(text: string, before: Record<string, string> = {}
 }
 
 async function importPackage(session: Session, parcel: OvfPackage, options: ImportOptions): Promise<void> {
-  const { name, network: networks, keepMac, devices, pool, start } = options;
-  const wish = { ovf: parcel.descriptor, name, networks, keepMac, devices, pool, start };
+  const { machine, name, network: networks, keepMac, devices, pool, start } = options;
+  const wish = { ovf: parcel.descriptor, machine, name, networks, keepMac, devices, pool, start };
   const ask = async (body: object, dryRun: boolean): Promise<VmImport> => {
     const query = { ...session.project, ...(dryRun ? { dryRun } : {}) };
     const answer = await session.client.request<VmImport & { result?: VmImport }>('POST', '/v1/vms/import', { query, body });

@@ -58,6 +58,10 @@ type CreateOptions = {
   disk?: DiskWish[];
   network?: string[];
   firmware?: 'bios' | 'efi';
+  kernelImage?: string;
+  kernel?: string;
+  initrd?: string;
+  kernelArgs?: string;
   runStrategy?: Vm['runStrategy'];
   startOrder?: number;
   sshKey?: string[];
@@ -80,6 +84,10 @@ function addCreate(vm: Command, shell: Shell): void {
     .option('--disk <disk>', 'a disk: its size, or size=,name=,pool=,volume=,image=,bus=; may be repeated', collectDisk)
     .option('--network <network>', 'network of a NIC; may be repeated (default: default)', collect)
     .option('--firmware <kind>', 'bios or efi')
+    .option('--kernel-image <image>', 'boot a kernel directly: image of a tar archive that has it')
+    .option('--kernel <path>', 'path of the kernel in that image, e.g. boot/vmlinuz')
+    .option('--initrd <path>', 'path of its initrd there')
+    .option('--kernel-args <text>', 'the kernel’s command line')
     .option('--timezone <zone>', 'zone of its clock, e.g. Europe/Berlin')
     .option('--run-strategy <strategy>', 'Always, RerunOnFailure, Once, Manual or Halted')
     .option('--start-order <number>', 'after a reboot of the box, lower numbers start first', parseInteger)
@@ -138,6 +146,7 @@ async function createBody(name: string, options: CreateOptions, io: Io): Promise
     disks: disk,
     nics: network?.map((each) => ({ network: each })),
     firmware,
+    kernelBoot: kernelBootOf(options),
     runStrategy,
     startOrder,
     hostname,
@@ -146,6 +155,13 @@ async function createBody(name: string, options: CreateOptions, io: Io): Promise
     labels: label,
     start: options.start === false ? false : undefined,
   };
+}
+
+function kernelBootOf({ kernelImage, kernel, initrd, kernelArgs }: CreateOptions): VmCreate['kernelBoot'] {
+  if (kernelImage === undefined && kernel === undefined && initrd === undefined && kernelArgs === undefined) return undefined;
+  if (kernelImage === undefined || kernel === undefined)
+    throw usageError('A kernel is booted directly with --kernel-image and --kernel; --initrd and --kernel-args may be added.');
+  return { image: kernelImage, kernel, initrd, args: kernelArgs };
 }
 
 /** `10Gi` or `size=10Gi,name=data,pool=fast`, collected. */

@@ -7,6 +7,7 @@ import { emptyDrives, networkOf, wishedDisks, wishedNics } from '../../../applia
 import { startOrderAnnotation } from '../../../appliance/vm/start-order.ts';
 import type { DiskWish, MediumBody, VmPatch } from '../../schemas/vm.ts';
 import { patchLabels } from './common.ts';
+import { kernelBootOf } from './kernel-boot.ts';
 import { cpusOf, memoryOf, specOf } from './vm.ts';
 import { bindingOf, diskParts, mediumParts, memoryBytes, networkSource, refuseField, resourcesOf } from './vm-draft.ts';
 
@@ -66,6 +67,11 @@ function resize(vm: VirtualMachine, patch: VmPatch, { type, types }: PatchTypes)
 export function patchVm(vm: VirtualMachine, patch: VmPatch, types: PatchTypes = {}): void {
   if (patch.size !== undefined || patch.cpus !== undefined || patch.memory !== undefined) resize(vm, patch, types);
   if (patch.machine !== undefined) vm.spec.template.spec.domain.machine = { type: patch.machine };
+  if (patch.kernelBoot !== undefined) {
+    const { domain } = vm.spec.template.spec;
+    const { kernelBoot: _before, ...firmware } = domain.firmware ?? {};
+    domain.firmware = patch.kernelBoot === null ? firmware : { ...firmware, kernelBoot: kernelBootOf(patch.kernelBoot) };
+  }
   if (patch.startOrder !== undefined) {
     const { [startOrderAnnotation]: _before, ...annotations } = vm.metadata.annotations ?? {};
     vm.metadata.annotations =

@@ -9,6 +9,7 @@ import type { Draft } from '../../../appliance/store/store.ts';
 import { startOrderAnnotation } from '../../../appliance/vm/start-order.ts';
 import type { DiskWish, NicWish, VmCreate } from '../../schemas/vm.ts';
 import type { TypeMatchers } from './instancetypes.ts';
+import { kernelBootOf } from './kernel-boot.ts';
 import { quantityOf } from './vm.ts';
 
 type VmDraft = Draft<typeof virtualMachine>;
@@ -140,12 +141,12 @@ function disksOf(wish: VmCreate, types: DraftTypes): { disks: Disk[]; volumes: V
     if (types.preference?.name.startsWith('windows')) parts.push(cdromParts(wish.name, 'drivers', { image: types.drivers }, 0));
   }
   const first = parts.find(({ disk }) => !disk.cdrom);
-  if (!first)
+  if (!first && !wish.kernelBoot)
     return refuseField(
       '/image',
       'image: is missing; name an image, or give at least one entry of disks with a size or a volume.',
     );
-  first.disk.bootOrder = 1;
+  if (first) first.disk.bootOrder = 1;
   return {
     disks: parts.map(({ disk }) => disk),
     volumes: parts.flatMap(({ volume }): Volume[] => (volume ? [volume] : [])),
@@ -215,6 +216,15 @@ function runStrategyFor(wish: VmCreate): NonNullable<VmDraft['spec']['runStrateg
   return wish.start === false ? 'Halted' : (wish.runStrategy ?? 'Always');
 }
 
+function firmwareFor({ firmware, kernelBoot }: VmCreate, types: TypeMatchers): Pick<InstanceSpec['domain'], 'firmware'> {
+  const bootloader =
+    firmware === 'efi' ? { efi: { secureBoot: false } } : firmware === 'bios' && types.preference ? { bios: {} } : undefined;
+  if (!bootloader && !kernelBoot) return {};
+  return {
+    firmware: { ...(bootloader ? { bootloader } : {}), ...(kernelBoot ? { kernelBoot: kernelBootOf(kernelBoot) } : {}) },
+  };
+}
+
 /** `drivers`: the image of Windows' virtio drivers, where there is one; `timezone`: the box's own. */
 export type DraftTypes = TypeMatchers & { drivers?: string; timezone?: string };
 
@@ -229,8 +239,7 @@ export function draftVm(wish: VmCreate, project: string, types: DraftTypes = {})
     domain: {
       ...(resources ? { cpu: { cores: resources.cpus }, memory: { guest: formatBytes(resources.memory) } } : {}),
       ...(timezone === undefined ? {} : { clock: { timezone } }),
-      ...(wish.firmware === 'bios' && types.preference ? { firmware: { bootloader: { bios: {} } } } : {}),
-      ...(wish.firmware === 'efi' ? { firmware: { bootloader: { efi: { secureBoot: false } } } } : {}),
+      ...firmwareFor(wish, types),
       devices: {
         disks: [...disks, { name: 'cloudinit', disk: { bus: 'virtio' } }],
         interfaces: nics.map(({ name, network, mac, model }) => ({

@@ -1,6 +1,6 @@
 /** An import's plan → the images its files are sent to, and the VM made of them. Pure. */
 import type { ImportPlan } from '../../../appliance/ovf/plan.ts';
-import { singleUseAnnotation, type image } from '../../../appliance/resources/croft-kinds.ts';
+import { singleUseAnnotation, usedByAnnotation, type image } from '../../../appliance/resources/croft-kinds.ts';
 import { idLabel, newId } from '../../../appliance/resources/identity.ts';
 import type { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import type { Draft } from '../../../appliance/store/store.ts';
@@ -10,13 +10,15 @@ import { draftVm } from './vm-draft.ts';
 /** SHA-256 of the descriptor that a VM was made of: the same import again goes on instead of failing. */
 export const importAnnotation = 'croft.io/imported-from';
 
-export function importedImages(plan: ImportPlan, { pool, checksums = {} }: ImportBody): Draft<typeof image>[] {
+export function importedImages(plan: ImportPlan, body: ImportBody, project: string): Draft<typeof image>[] {
+  const { pool, checksums = {} } = body;
+  const annotations = { [singleUseAnnotation]: 'true', [usedByAnnotation]: `${project}/${plan.name}` };
   return plan.disks.flatMap(({ image: name, file }) => {
     if (name === undefined || file === undefined) return [];
     const checksum = checksums[file];
     return [
       {
-        metadata: { name, labels: { [idLabel]: newId() }, annotations: { [singleUseAnnotation]: 'true' } },
+        metadata: { name, labels: { [idLabel]: newId() }, annotations },
         spec: {
           source: { upload: {} },
           ...(checksum === undefined ? {} : { checksum }),

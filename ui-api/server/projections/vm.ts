@@ -22,6 +22,7 @@ import { startOrderOf } from '../../../appliance/vm/start-order.ts';
 import { runStrategyOf, stateOf } from '../../../appliance/vm/lifecycle.ts';
 import type { Vm } from '../../schemas/vm.ts';
 import { compact, identityOf } from './common.ts';
+import { projectKernelBoot } from './kernel-boot.ts';
 
 /** The present state; a VM no reconciler has seen yet is `Provisioning`, or `Stopped` when it isn't to start. */
 export function printableStatusOf(vm: VirtualMachine): PrintableStatus {
@@ -152,6 +153,7 @@ export function projectVm({ vm, instance, claims, types }: VmParts): Vm {
     machine: vm.status?.croft?.machine ?? vm.spec.template.spec.domain.machine?.type,
     image: imageOf(vm),
     firmware: spec.domain.firmware?.bootloader?.efi ? ('efi' as const) : ('bios' as const),
+    kernelBoot: projectKernelBoot(spec.domain.firmware?.kernelBoot),
     runStrategy: runStrategyOf(vm.spec),
     startOrder: Number.isFinite(startOrderOf(vm)) ? startOrderOf(vm) : undefined,
     disks: disksOf(vm, spec, claims),

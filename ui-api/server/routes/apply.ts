@@ -146,7 +146,17 @@ const flatKinds: Record<string, FlatKind> = {
     find: async (store, name, project) => {
       const vm = await store.get(virtualMachine, name, project);
       if (!vm) return undefined;
-      const changeable = new Set(['cpus', 'memory', 'size', 'machine', 'runStrategy', 'startOrder', 'nics', 'labels']);
+      const changeable = new Set([
+        'cpus',
+        'memory',
+        'size',
+        'machine',
+        'kernelBoot',
+        'runStrategy',
+        'startOrder',
+        'nics',
+        'labels',
+      ]);
       return {
         view: await viewVm(store, vm),
         change: async (wish) => {

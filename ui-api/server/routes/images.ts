@@ -1,11 +1,14 @@
 /** /v1/images: taken in from an address, a file of the box, or built here. */
-import { image } from '../../../appliance/resources/croft-kinds.ts';
+import { CroftError } from '../../../appliance/errors.ts';
+import { image, type Image as ImageObject } from '../../../appliance/resources/croft-kinds.ts';
 import { addressesOf, catalogueImageNamed, imageCatalogue } from '../../../appliance/resources/image-catalogue.ts';
 import { idLabel, newId } from '../../../appliance/resources/identity.ts';
+import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { Type, type Static } from 'typebox';
 import { ListQuery, Page, strict } from '../../schemas/common.ts';
 import { CatalogueImage, Image, ImageCreate } from '../../schemas/objects.ts';
+import { allOf } from '../all-of.ts';
 import type { Server } from '../context.ts';
 import { pageOf } from '../pages.ts';
 import { tag } from '../preconditions.ts';
@@ -33,6 +36,19 @@ export async function createImage(store: ResourceStore, { name, labels, ...spec 
   return await store.create(image, { metadata: { name: checkName(name), labels: { ...labels, [idLabel]: newId() } }, spec });
 }
 
+/** A disk has its own bytes; a kernel is read from its image at each start. */
+async function refuseKernels(store: ResourceStore, { metadata }: ImageObject): Promise<void> {
+  const users = (await allOf(store, virtualMachine)).filter(
+    ({ spec }) => spec.template.spec.domain.firmware?.kernelBoot?.container.image === metadata.name,
+  );
+  if (users.length === 0) return;
+  const names = users.slice(0, 5).map((vm) => vm.metadata.name);
+  throw new CroftError(
+    'in-use',
+    `Image ${metadata.name} has the kernel of ${users.length} ${users.length === 1 ? 'VM' : 'VMs'}: ${names.join(', ')}.`,
+  );
+}
+
 export function imageRoutes(app: Server): void {
   collectionRoutes(app, {
     path: '/v1/images',
@@ -41,6 +57,7 @@ export function imageRoutes(app: Server): void {
     project: projectImage,
     read: 'viewer',
     write: 'operator',
+    mayDelete: refuseKernels,
   });
 
   app.get('/v1/image-catalogue', {

@@ -32,9 +32,12 @@ export function vmImportRoutes(app: Server): void {
     handler: async ({ store, body, query }, reply) => {
       const project = body.project ?? query.project ?? defaultProject;
       const known = (await allOf(store, network)).map(({ metadata }) => metadata.name);
-      const plan = planImport(readOvf(body.ovf), body, known);
+      const plan = planImport(readOvf(body.ovf, body.machine), body, known);
       for (const nic of plan.nics) await mustHaveNetwork(store, nic.network, '/networks');
-      const digest = createHash('sha256').update(body.ovf).digest('hex');
+      const digest = createHash('sha256')
+        .update(body.ovf)
+        .update(body.machine ?? '')
+        .digest('hex');
       const draft = importedVm(plan, body, project, digest);
       let vm = await store.get(virtualMachine, plan.name, project);
       if (vm && vm.metadata.annotations?.[importAnnotation] !== digest) {
@@ -42,7 +45,7 @@ export function vmImportRoutes(app: Server): void {
           fix: ['Import it under another name: name, or croft vm import --name.'],
         });
       }
-      for (const each of importedImages(plan, body)) {
+      for (const each of importedImages(plan, body, project)) {
         // Said again after an interruption, only what is not there yet is made; a disk that is done needs no image.
         if (vm) continue;
         try {

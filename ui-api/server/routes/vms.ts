@@ -41,6 +41,7 @@ export async function createVm(store: ResourceStore, body: VmCreate, project: st
   });
   if (body.iso !== undefined) await mustHaveImage(store, body.iso, '/iso');
   if (body.image !== undefined) await mustHaveImage(store, body.image, '/image');
+  if (body.kernelBoot) await mustHaveImage(store, body.kernelBoot.image, '/kernelBoot/image');
   for (const [index, { network }] of wishedNicsOf(body).entries()) {
     await mustHaveNetwork(store, network, body.nics ? `/nics/${index}/network` : '/network');
   }
@@ -148,6 +149,7 @@ export function vmRoutes(app: Server, { port }: AppContext): void {
     handler: async (request, reply) => {
       const { store, params, query, body } = request;
       const found = await mustFind(store, virtualMachine, params.name, query.project);
+      if (body.kernelBoot) await mustHaveImage(store, body.kernelBoot.image, '/kernelBoot/image');
       for (const [index, { network }] of (body.nics ?? []).entries())
         await mustHaveNetwork(store, network, `/nics/${index}/network`);
       const { instancetype: type } = await matchersOf(store, { size: body.size }, found.metadata.namespace ?? defaultProject);

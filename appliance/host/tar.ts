@@ -1,4 +1,4 @@
-/** The tar that an OVA is (POSIX ustar, DSP0243 §5.3): headers read and written one by one, data never held. */
+/** Tar (POSIX ustar, with GNU long names and pax paths read), as an OVA (DSP0243 §5.3) and an archive of kernels are: headers read and written one by one, data never held. */
 import { CroftError } from '../errors.ts';
 
 export const tarBlock = 512;
@@ -6,7 +6,8 @@ export const tarBlock = 512;
 export type TarEntry = { name: string /** Where its bytes begin. */; offset: number; size: number };
 export type ReadAt = (offset: number, length: number) => Promise<Buffer>;
 
-const maxEntries = 1_000;
+/** An OVA has a handful. */
+const usualEntries = 1_000;
 const padded = (size: number): number => Math.ceil(size / tarBlock) * tarBlock;
 const text = (header: Buffer, start: number, length: number): string =>
   header.toString('utf8', start, start + length).replace(/\0.*$/s, '');
@@ -25,10 +26,10 @@ function numberAt(header: Buffer, start: number, length: number): number {
 const checksumOf = (header: Buffer): number =>
   header.reduce((sum, byte, index) => sum + (index >= 148 && index < 156 ? 0x20 : byte), 0);
 
-const refuse = (why: string): CroftError => new CroftError('invalid-input', `The OVA is not a sound tar file: ${why}.`);
+const refuse = (why: string): CroftError => new CroftError('invalid-input', `It is not a sound tar file: ${why}.`);
 
 /** The plain files of a tar. @throws CroftError `invalid-input` */
-export async function readTar(read: ReadAt, total: number): Promise<TarEntry[]> {
+export async function readTar(read: ReadAt, total: number, maxEntries = usualEntries): Promise<TarEntry[]> {
   const entries: TarEntry[] = [];
   let longName: string | undefined;
   for (let at = 0; at + tarBlock <= total; ) {
