@@ -11,7 +11,7 @@ import type { Task, Tasks } from './reconcile/tasks.ts';
 export type VmKey = { name: string; namespace: string };
 
 /** Actions on a running guest that have no desired state to write. */
-export type GuestAction = 'pause' | 'unpause' | 'reset' | 'soft-reboot';
+export type GuestAction = 'pause' | 'unpause' | 'reset' | 'soft-reboot' | 'freeze' | 'unfreeze';
 
 /** How far an upload is; `offset` of `size` bytes are on disk. */
 export type UploadState = { size: number; offset: number /** When it is dropped unless more comes. */; expiresAt: string };

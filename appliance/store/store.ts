@@ -37,6 +37,8 @@ export type WatchQuery = {
   /** Events after this version; absent: first ADDED for all there are. */
   resourceVersion?: string;
   signal?: AbortSignal;
+  /** ms without an event after which a BOOKMARK tells how far the watcher is. Default: only where the server sends them anyway. */
+  bookmarkAfter?: number;
 };
 
 /** What `create` takes: metadata at least with a name (and namespace for namespaced kinds). */

@@ -47,6 +47,12 @@ export function eventOf(
   return before ? { type: 'DELETED', object: change.object } : undefined;
 }
 
+/** Everything up to this version was told. */
+const bookmarkOf = ({ apiVersion, kind }: Kind, version: number): WatchEvent => ({
+  type: 'BOOKMARK',
+  object: { apiVersion, kind, metadata: { name: '', resourceVersion: String(version) }, spec: {} },
+});
+
 export function createWatchHub(table: ObjectTable): WatchHub {
   const watchers = new Set<Watcher>();
   let closed = false;
@@ -64,7 +70,7 @@ export function createWatchHub(table: ObjectTable): WatchHub {
 
   async function* watch(
     kind: Kind,
-    { namespace, labelSelector, resourceVersion, signal }: WatchQuery,
+    { namespace, labelSelector, resourceVersion, signal, bookmarkAfter }: WatchQuery,
   ): AsyncGenerator<WatchEvent> {
     const requirements = parseLabelSelector(labelSelector);
     const matches = (labels: Record<string, string> | undefined): boolean => matchesLabels(requirements, labels);
@@ -96,9 +102,19 @@ export function createWatchHub(table: ObjectTable): WatchHub {
         // Writes made while the consumer worked on the last batch come with the next round.
         if (newest !== table.version()) continue;
         watcher.cursor = newest;
+        let silent = false;
+        const silence =
+          bookmarkAfter === undefined
+            ? undefined
+            : setTimeout(() => {
+                silent = true;
+                wakeUp(watcher);
+              }, bookmarkAfter);
         await new Promise<void>((resolve) => {
           watcher.wake = resolve;
         });
+        clearTimeout(silence);
+        if (silent && !ended()) yield bookmarkOf(kind, watcher.cursor);
       }
     } finally {
       signal?.removeEventListener('abort', stop);

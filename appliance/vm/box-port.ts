@@ -17,7 +17,23 @@ import { availableParallelism } from 'node:os';
 
 const evidenceLimit = 10;
 
+/** ms after which file systems that nobody thawed are thawed: upstream's default. A guest that stays frozen hangs. */
+const longestFreeze = 5 * 60_000;
+const frozen = new WeakMap<Guest, NodeJS.Timeout>();
+
+/** @throws CroftError `invalid-state` without an agent */
+async function freeze(guest: Guest, on: boolean): Promise<void> {
+  clearTimeout(frozen.get(guest));
+  if (!(await guest.freeze(on)))
+    throw new CroftError('invalid-state', 'The guest agent does not answer: is qemu-guest-agent installed in the guest?');
+  if (!on) return;
+  // A guest that has ended meanwhile has nothing to thaw.
+  frozen.set(guest, setTimeout(() => void guest.freeze(false).catch(() => undefined), longestFreeze).unref());
+}
+
 const doers: Record<GuestAction, (guest: Guest) => Promise<void>> = {
+  freeze: (guest) => freeze(guest, true),
+  unfreeze: (guest) => freeze(guest, false),
   pause: (guest) => guest.pause(),
   unpause: (guest) => guest.resume(),
   reset: (guest) => guest.reset(),

@@ -13,6 +13,8 @@ export type VmAction =
   | 'unpause'
   | 'reset'
   | 'soft-reboot'
+  | 'freeze'
+  | 'unfreeze'
   | 'delete'
   | 'console'
   | 'vnc';
@@ -42,6 +44,8 @@ export const actionStates = {
   unpause: ['Paused'],
   reset: ['Running', 'Paused'],
   'soft-reboot': ['Running'],
+  freeze: ['Running'],
+  unfreeze: ['Running', 'Paused'],
   delete: everyState,
   console: ['Running', 'Paused', 'Stopping'],
   vnc: ['Running', 'Paused', 'Stopping'],

@@ -30,6 +30,7 @@ import { useIdempotency } from './plugins/idempotency.ts';
 import { usePermissions } from './plugins/permissions.ts';
 import { sendProblem, useProblems } from './plugins/problems.ts';
 import { compilersFactory, useValidation } from './plugins/validation.ts';
+import { kubeFace } from './kube/face.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { clusterRoutes } from './routes/cluster.ts';
@@ -114,6 +115,8 @@ export function createApp(options: AppOptions): Server {
     rememberRoutes(scope, routes);
     if (context.consoleDist) consoleFiles(scope, { dist: context.consoleDist });
     allRoutes(scope, context, routes);
+    // In a cluster these are kube-apiserver's.
+    if (context.config.store !== 'kubernetes') kubeFace(scope, context);
   });
   app.addHook('onReady', async () => {
     if (context.startNotifications) context.notifications.start();
@@ -172,12 +175,13 @@ function rememberRoutes(scope: Server, routes: RouteList): void {
     for (const method of [route.method].flat()) {
       if (method === 'HEAD') continue;
       const { summary, params, querystring, body, response, hide } = route.schema ?? {};
-      // The console's WebSocket is hidden by its plugin but belongs into the description.
-      if (hide && !route.url.startsWith('/v1/')) continue;
+      // WebSockets are hidden by their plugin but belong here.
+      if (hide && !/^\/(v1|apis)\//.test(route.url)) continue;
       routes.push({
         method,
         url: route.url,
         permission: route.config?.permission ?? 'admin',
+        ...(route.config?.kubernetes ? { kubernetes: true } : {}),
         summary,
         params: params as TSchema | undefined,
         querystring: querystring as TSchema | undefined,

@@ -10,6 +10,7 @@ import type { BoxPort, EventView, ImageUploads, TaskView, VmExports } from '../.
 import type { ResourceStore } from '../../appliance/store/store.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { Principal, Role } from '../auth/roles.ts';
+import type { About } from './kube/status.ts';
 import type { ApiRecords } from './records.ts';
 import type { Notifications } from './notifications.ts';
 import type { PlannedChange } from './planning-store.ts';
@@ -65,6 +66,10 @@ declare module 'fastify' {
     piece?: boolean;
     /** Changes nothing that lasts (a sign-in, a ticket): no dry run. */
     transient?: boolean;
+    /** Of the Kubernetes face: its manners are Kubernetes'. What the route is about, for its failures. */
+    kubernetes?: About | true;
+    /** What the audit log calls it; default: from the method and the path. */
+    verb?: string;
   }
   interface FastifyRequest {
     /** Who asks; undefined before sign-in. */

@@ -9,6 +9,8 @@ export type DescribedRoute = {
   method: string;
   url: string;
   permission: Permission;
+  /** Described by /openapi/v3, as Kubernetes does, not here. */
+  kubernetes?: boolean;
   summary?: string;
   params?: TSchema;
   querystring?: TSchema;
@@ -107,7 +109,8 @@ function operation(route: DescribedRoute, named: Named): Json {
 export function describeApi(routes: RouteList, version: string): Json {
   const named = namedSchemas();
   const paths: Record<string, Json> = {};
-  const sorted = [...routes].sort((a, b) => (a.url === b.url ? a.method.localeCompare(b.method) : a.url.localeCompare(b.url)));
+  const own = routes.filter(({ kubernetes }) => !kubernetes);
+  const sorted = own.sort((a, b) => (a.url === b.url ? a.method.localeCompare(b.method) : a.url.localeCompare(b.url)));
   for (const route of sorted) {
     const path = route.url.replace(/:(\w+)/g, '{$1}');
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, named) };

@@ -47,6 +47,7 @@ export async function listenForFrontProxy(options: FrontProxyOptions): Promise<F
       .then((result) => {
         if ('png' in result) return send(response, 200, 'image/png', result.png);
         if ('json' in result) return send(response, 200, 'application/json', JSON.stringify(result.json));
+        if (result.warning !== undefined) response.setHeader('warning', `299 - "${result.warning}"`);
         return send(response, 202, 'application/json', '');
       })
       .catch((error: unknown) => {

@@ -11,18 +11,24 @@ import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { mustBeMigratable, requestMigration } from '../routes/vm-migrate.ts';
 import { mustAllow, restart, start, stop } from '../routes/vm-actions.ts';
 import { connectGuest } from '../guest-connection.ts';
+import { addVolume, expand, expandGiven, removeVolume, type Target } from './subresource-specs.ts';
+import type { Json } from './wire.ts';
 
 export const subresourceGroup = 'subresources.kubevirt.io';
 export const subresourceVersions = ['v1', 'v1alpha3'] as const;
 
 export type SubresourceContext = { store: ResourceStore; port: BoxPort; version: string };
-export type Target = { name: string; namespace: string };
-
 /** JSON, bytes of a picture, or nothing (202). */
-export type Answer = { json: unknown } | { png: Buffer } | { accepted: true };
+export type Answer = { json: unknown } | { png: Buffer } | { accepted: true /** For the person who asked. */; warning?: string };
 
-/** A body of start, stop, restart (kubevirt api core/v1 StartOptions, StopOptions, RestartOptions). */
-type Options = { dryRun?: string[]; gracePeriod?: number; paused?: boolean };
+/** Bodies of the verbs (kubevirt api core/v1 StartOptions, StopOptions, RestartOptions, FreezeUnfreezeTimeout …). */
+type Options = Json & {
+  dryRun?: string[];
+  gracePeriod?: number;
+  gracePeriodSeconds?: number;
+  paused?: boolean;
+  unfreezeTimeout?: string;
+};
 
 type Handler = (context: SubresourceContext, target: Target, body: Options) => Promise<Answer>;
 
@@ -33,7 +39,12 @@ const vmOf = ({ store }: SubresourceContext, { name, namespace }: Target): Promi
 /** `dryRun: ["All"]` checks and changes nothing. */
 const isDry = (body: Options): boolean => body.dryRun?.includes('All') ?? false;
 
-const graceOf = ({ gracePeriod }: Options) => (gracePeriod === undefined ? {} : { gracePeriodSeconds: gracePeriod });
+/** A stop calls it `gracePeriod`, a restart `gracePeriodSeconds`. @throws CroftError `invalid-input` */
+function graceOf({ gracePeriod, gracePeriodSeconds = gracePeriod }: Options): { gracePeriodSeconds?: number } {
+  if (gracePeriodSeconds === undefined) return {};
+  if (Number.isSafeInteger(gracePeriodSeconds) && gracePeriodSeconds >= 0) return { gracePeriodSeconds };
+  throw new CroftError('invalid-input', `gracePeriod: ${JSON.stringify(gracePeriodSeconds)} must be a whole number of seconds.`);
+}
 
 const startVm: Handler = async (context, target, body) => {
   if (body.paused) throw new CroftError('unsupported-field', 'paused: starting a VM paused is not supported.');
@@ -59,6 +70,28 @@ const guestAction =
     mustAllow(vm, action);
     if (!isDry(body)) await context.port.act(target, action);
     return accepted;
+  };
+
+/** The box thaws after five minutes, as upstream by default; another time cannot be asked for. */
+const freeze: Handler = async (context, target, body) => {
+  const { unfreezeTimeout = '5m0s' } = body;
+  if (!['5m0s', '5m', '300s'].includes(unfreezeTimeout)) {
+    throw new CroftError(
+      'unsupported-field',
+      `unfreezeTimeout: ${JSON.stringify(unfreezeTimeout)} is not supported; it is 5m0s.`,
+    );
+  }
+  return guestAction('freeze')(context, target, body);
+};
+
+const staysWarning = 'Volumes that are plugged in and out while a VM runs stay so after a restart, as with --persist.';
+
+/** What is done to the instance's volumes is done to the VM's: a controller keeps the two the same. */
+const volumes =
+  (change: typeof addVolume, warning?: string): Handler =>
+  async ({ store }, target, body) => {
+    await change(store, target, body, isDry(body));
+    return { accepted: true, ...(warning === undefined ? {} : { warning }) };
   };
 
 const migrate: Handler = async ({ store, ...context }, target, body) => {
@@ -94,11 +127,20 @@ const lists =
   };
 
 /** `METHOD kind/verb`. */
-const handlers: Record<string, Handler> = {
+export const handlers: Record<string, Handler> = {
   'PUT virtualmachines/start': startVm,
   'PUT virtualmachines/stop': ending('stop'),
   'PUT virtualmachines/restart': ending('restart'),
   'PUT virtualmachines/migrate': migrate,
+  'PUT virtualmachines/addvolume': volumes(addVolume),
+  'PUT virtualmachines/removevolume': volumes(removeVolume),
+  'GET virtualmachines/expand-spec': async (context, target) => ({
+    json: await expand(context.store, await vmOf(context, target)),
+  }),
+  'PUT virtualmachineinstances/addvolume': volumes(addVolume, staysWarning),
+  'PUT virtualmachineinstances/removevolume': volumes(removeVolume, staysWarning),
+  'PUT virtualmachineinstances/freeze': freeze,
+  'PUT virtualmachineinstances/unfreeze': guestAction('unfreeze'),
   'PUT virtualmachineinstances/pause': guestAction('pause'),
   'PUT virtualmachineinstances/unpause': guestAction('unpause'),
   'PUT virtualmachineinstances/softreboot': guestAction('soft-reboot'),
@@ -113,6 +155,11 @@ type Parsed = { kind: 'virtualmachines' | 'virtualmachineinstances'; target: Tar
 
 const shape = new RegExp(
   `^/apis/${subresourceGroup.replaceAll('.', '\\.')}/(?:${subresourceVersions.join('|')})/namespaces/([^/]+)/(virtualmachines|virtualmachineinstances)/([^/]+)/(.+)$`,
+);
+
+/** Of a VM in the request's body. */
+const expandGivenPath = new RegExp(
+  `^/apis/${subresourceGroup.replaceAll('.', '\\.')}/(?:${subresourceVersions.join('|')})/namespaces/([^/]+)/expand-vm-spec$`,
 );
 
 export function parsePath(path: string): Parsed | undefined {
@@ -142,6 +189,8 @@ export async function answerSubresource(
     const found = discovery(context, path);
     if (found) return { json: found };
   }
+  const given = expandGivenPath.exec(path);
+  if (given && method === 'PUT') return { json: await expandGiven(context.store, decodeURIComponent(given[1] as string), body) };
   const parsed = parsePath(path);
   const handler = parsed && handlers[`${method} ${parsed.kind}/${parsed.verb}`];
   if (!handler) throw unknownPath(method, path);
@@ -169,7 +218,12 @@ function discovery({ version }: SubresourceContext, path: string): unknown {
   if (path === base) return { kind: 'APIGroup', apiVersion: 'v1', ...group };
   for (const one of subresourceVersions) {
     if (path === `${base}/${one}`)
-      return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${subresourceGroup}/${one}`, resources };
+      return {
+        kind: 'APIResourceList',
+        apiVersion: 'v1',
+        groupVersion: `${subresourceGroup}/${one}`,
+        resources: subresourceResources,
+      };
     // virtctl compares the version with its own; the commit is ours.
     if (path === `${base}/${one}/version`)
       return { gitVersion: `v1.7.0+croft.${version}`, gitTreeState: 'clean', platform: 'linux/amd64' };
@@ -178,16 +232,18 @@ function discovery({ version }: SubresourceContext, path: string): unknown {
   return undefined;
 }
 
-const served = [
-  ...new Set([
-    ...Object.keys(handlers).map((key) => key.split(' ')[1] as string),
-    'virtualmachineinstances/console',
-    'virtualmachineinstances/vnc',
-    'virtualmachineinstances/portforward',
-    'virtualmachines/portforward',
-  ]),
+/** WebSockets. */
+export const streams = ['virtualmachineinstances/console', 'virtualmachineinstances/vnc'];
+export const forwards = ['virtualmachineinstances/portforward', 'virtualmachines/portforward'];
+
+const resourceOf = (name: string, verbs: string[]) => ({ name, singularName: '', namespaced: true, kind: '', verbs });
+
+/** For discovery. */
+export const subresourceResources = [
+  ...Object.keys(handlers).map((key) => {
+    const [method, name] = key.split(' ') as [string, string];
+    return resourceOf(name, [method === 'GET' ? 'get' : 'update']);
+  }),
+  ...[...streams, ...forwards].map((name) => resourceOf(name, ['get'])),
+  resourceOf('expand-vm-spec', ['update']),
 ];
-const resources = served.map((path) => {
-  const [plural = '', ...rest] = path.split('/');
-  return { name: `${plural}/${rest.join('/')}`, singularName: '', namespaced: true, kind: '', verbs: ['get', 'update'] };
-});

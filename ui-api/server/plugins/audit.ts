@@ -36,12 +36,26 @@ export function verbOf(method: string, route: string): string {
 
 /** `vms/web-1`; for a create the name from the body, with the project where one is said. */
 function targetOf(request: FastifyRequest): string {
+  if (request.routeOptions.config.kubernetes) return kubernetesTarget(request);
   const path = request.url.split('?', 1)[0]?.replace(/^\/(v1\/)?/, '') ?? '';
   const { name } = (request.body ?? {}) as { name?: unknown };
   const { project } = (request.query ?? {}) as { project?: unknown };
   const isCreate = request.method === 'POST' && typeof name === 'string' && !path.includes('/');
   const where = typeof project === 'string' && project !== '' ? `?project=${project}` : '';
   return `${isCreate ? `${path}/${name}` : path}${where}`.slice(0, 512);
+}
+
+/** As through `/v1`: `virtualmachines/web-1?project=default`. */
+function kubernetesTarget({ routeOptions, params, body, url }: FastifyRequest): string {
+  const about = routeOptions.config.kubernetes;
+  const { namespace, name: given } = (params ?? {}) as { namespace?: string; name?: string };
+  const { metadata } = (body ?? {}) as { metadata?: { name?: unknown } };
+  const name = given ?? (typeof metadata?.name === 'string' ? metadata.name : undefined);
+  if (typeof about !== 'object') return (url.split('?', 1)[0] as string).slice(1, 512);
+  return `${about.plural}${name === undefined ? '' : `/${name}`}${namespace === undefined ? '' : `?project=${namespace}`}`.slice(
+    0,
+    512,
+  );
 }
 
 export function useAudit(app: Server, { box, logger }: AppContext): void {
@@ -52,7 +66,7 @@ export function useAudit(app: Server, { box, logger }: AppContext): void {
       box.audit.append({
         who: whoOf(request),
         from: addressOf(request),
-        verb: verbOf(request.method, request.routeOptions.url ?? ''),
+        verb: request.routeOptions.config.verb ?? verbOf(request.method, request.routeOptions.url ?? ''),
         target: targetOf(request),
         result: reply.statusCode < 400 ? 'ok' : (request.failure ?? String(reply.statusCode)),
         traceId: String(request.id),

@@ -39,7 +39,8 @@ function mergeSpec(spec: NetworkObject['spec'], patch: Record<string, unknown>):
   return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null));
 }
 
-async function refuseUsed(store: ResourceStore, object: NetworkObject): Promise<void> {
+/** @throws CroftError `in-use` */
+export async function refuseUsedNetwork(store: ResourceStore, object: NetworkObject): Promise<void> {
   const { name } = object.metadata;
   const items = await allOf(store, virtualMachine);
   const users = items.filter(({ spec }) =>
@@ -64,7 +65,7 @@ export function networkRoutes(app: Server): void {
     project: projectNetwork,
     read: 'viewer',
     write: 'operator',
-    mayDelete: refuseUsed,
+    mayDelete: refuseUsedNetwork,
   });
 
   app.post('/v1/networks', {

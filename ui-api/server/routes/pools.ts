@@ -30,7 +30,8 @@ export async function createPool(
   });
 }
 
-async function refuseUsed(store: ResourceStore, pool: StoragePool): Promise<void> {
+/** @throws CroftError `in-use` */
+export async function refuseUsedPool(store: ResourceStore, pool: StoragePool): Promise<void> {
   const items = await allOf(store, persistentVolumeClaim);
   const used = items.filter((claim) => poolOfClaim(claim) === pool.metadata.name).length;
   if (used > 0)
@@ -48,7 +49,7 @@ export function poolRoutes(app: Server): void {
     project: projectPool,
     read: 'viewer',
     write: 'admin',
-    mayDelete: refuseUsed,
+    mayDelete: refuseUsedPool,
   });
 
   app.post('/v1/pools', {

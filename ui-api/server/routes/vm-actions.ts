@@ -80,6 +80,7 @@ export async function restart(
   await editStatus(store, virtualMachine, keyOf(vm), (draft) => requestRestart(draft, instance?.metadata.uid));
 }
 
+/** Freezing is for programs that speak Kubernetes: people take a snapshot. */
 const guestActions: readonly GuestAction[] = ['pause', 'unpause', 'reset', 'soft-reboot'];
 
 export function vmActionRoutes(app: Server, { port }: AppContext): void {

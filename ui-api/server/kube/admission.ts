@@ -1,0 +1,67 @@
+/**
+ * What a change through the Kubernetes face must pass beyond its schema: the same that `/v1` asks. A write that leaves
+ * the spec as it is (status, labels, finalizers) is never stopped.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { CroftError } from '../../../appliance/errors.ts';
+import { systemNamespace } from '../../../appliance/resources/core-kinds.ts';
+import { network, storagePool, type Network, type StoragePool } from '../../../appliance/resources/croft-kinds.ts';
+import type { Kind } from '../../../appliance/resources/kind.ts';
+import { ownerReferenceTo, type Resource } from '../../../appliance/resources/meta.ts';
+import { kinds } from '../../../appliance/resources/registry.ts';
+import { uplink, type Uplink } from '../../../appliance/resources/uplink.ts';
+import { virtualMachine, virtualMachineInstance, type VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
+import { editObject } from '../../../appliance/store/edit.ts';
+import type { ResourceStore } from '../../../appliance/store/store.ts';
+import { validateObject } from '../../../appliance/store/validate.ts';
+import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
+import { checkNetworkSpec, refuseUsedNetwork } from '../routes/networks.ts';
+import { refuseUsedPool } from '../routes/pools.ts';
+import { checkUplinkSpec } from '../routes/uplinks.ts';
+
+/** Passwords' and tokens' hashes, the box's own keys: not served, whatever the role. */
+export const isHidden = ({ metadata }: Pick<Resource, 'metadata'>): boolean => metadata.namespace === systemNamespace;
+
+/** @throws CroftError `forbidden` */
+export function refuseHidden(namespace: string | undefined): void {
+  if (namespace === systemNamespace)
+    throw new CroftError('forbidden', `The namespace ${systemNamespace} is Croft's own; what is in it is not served.`);
+}
+
+/** @throws CroftError `invalid-input`, `unsupported-field` */
+export async function admit(store: ResourceStore, kind: Kind, object: Resource, before?: Resource): Promise<void> {
+  if (before && isDeepStrictEqual(before.spec, object.spec)) return;
+  // First: what follows reads fields that must be of the right type.
+  validateObject(kind, object);
+  if (kind === (virtualMachine as Kind)) await admitTypes(store, { ...object, status: before?.status } as VirtualMachine);
+  if (kind === (network as Kind)) checkNetworkSpec((object as Network).spec);
+  if (kind === (uplink as Kind)) checkUplinkSpec((object as Uplink).spec);
+}
+
+/** @throws CroftError `in-use` */
+export async function admitDeletion(store: ResourceStore, kind: Kind, object: Resource): Promise<void> {
+  if (kind === (network as Kind)) await refuseUsedNetwork(store, object as Network);
+  if (kind === (storagePool as Kind)) await refuseUsedPool(store, object as StoragePool);
+}
+
+/** `propagationPolicy: Orphan`: what the object owns is its own no more, and stays. */
+export async function orphanDependents(store: ResourceStore, owner: Resource): Promise<void> {
+  const { uid } = ownerReferenceTo(owner);
+  const { namespace } = owner.metadata;
+  for (const kind of (kinds as readonly Kind[]).filter(({ namespaced }) => namespaced || namespace === undefined)) {
+    const { items } = await store.list(kind, kind.namespaced && namespace !== undefined ? { namespace } : {});
+    for (const { metadata } of items.filter((item) => item.metadata.ownerReferences?.some((one) => one.uid === uid))) {
+      await editObject(store, kind, metadata, (draft) => {
+        draft.metadata.ownerReferences = draft.metadata.ownerReferences?.filter((one) => one.uid !== uid);
+      });
+    }
+  }
+}
+
+/** `gracePeriodSeconds` of a deletion: how long the guest gets, in place of what its spec says. */
+export async function shortenGrace(store: ResourceStore, kind: Kind, object: Resource, seconds: number): Promise<void> {
+  if (kind !== (virtualMachine as Kind) && kind !== (virtualMachineInstance as Kind)) return;
+  await editObject(store, virtualMachineInstance, object.metadata, (draft) => {
+    draft.spec.terminationGracePeriodSeconds = seconds;
+  });
+}
