@@ -9,12 +9,15 @@ import { createServer as createTlsServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { CroftError } from '../../appliance/errors.ts';
 import { isLoopback } from '../../appliance/host/loopback.ts';
+import { alsoTls } from './also-tls.ts';
 import type { Server } from './context.ts';
 
 export type ListenOptions = {
   tcp?: { host: string; port: number };
   /** Required on any address but loopback. */
   tls?: { key: string; cert: string };
+  /** For clients that want TLS on loopback too; asked for when the first one comes. */
+  loopbackTls?: () => Promise<{ key: string; cert: string }>;
   /** In a directory that only root may enter. */
   unixSocket?: string;
   /** ms, in place of the usual patience with slow clients. */
@@ -30,7 +33,7 @@ const lookEvery = 5_000;
 const maxConnections = 2_000;
 
 /** @throws CroftError `invalid-input` for plain HTTP beyond loopback, `in-use` when the address is taken */
-export async function listen(app: Server, { tcp, tls, unixSocket, timeouts = {} }: ListenOptions): Promise<Listening> {
+export async function listen(app: Server, { tcp, tls, loopbackTls, unixSocket, timeouts = {} }: ListenOptions): Promise<Listening> {
   if (tcp && !tls && !isLoopback(tcp.host)) {
     throw new CroftError('invalid-input', `CROFT_LISTEN: ${tcp.host} is not loopback, so it needs TLS.`);
   }
@@ -51,9 +54,23 @@ export async function listen(app: Server, { tcp, tls, unixSocket, timeouts = {} 
   if (tcp) {
     const server = tls ? createTlsServer({ ...limits, ...tls, minVersion: 'TLSv1.2' }, handle) : createServer(limits, handle);
     servers.push(serve(app, server));
+    if (!tls && loopbackTls) {
+      const secure = async () => {
+        const made = createTlsServer({ ...limits, ...(await loopbackTls()), minVersion: 'TLSv1.2' }, handle);
+        // It never listens itself; Node begins to look after a server's connections when it does.
+        made.emit('listening');
+        closers.push(async () => {
+          made.close();
+          drain(made);
+        });
+        return serve(app, made);
+      };
+      alsoTls(server, secure, given.headersTimeout, (err) => context.logger.error({ err }, 'no certificate for TLS on loopback'));
+    }
     await open(server, () => server.listen(tcp.port, tcp.host), `${tcp.host}:${tcp.port}`);
     const { port } = server.address() as AddressInfo;
     listening.address = { host: tcp.host, port };
+    app.croft.address = listening.address;
     listening.url = `${tls ? 'https' : 'http'}://${tcp.host.includes(':') ? `[${tcp.host}]` : tcp.host}:${port}`;
   }
   if (unixSocket !== undefined) {
@@ -67,7 +84,7 @@ export async function listen(app: Server, { tcp, tls, unixSocket, timeouts = {} 
   return listening;
 }
 
-function serve(app: Server, server: HttpServer): HttpServer {
+function serve<S extends HttpServer>(app: Server, server: S): S {
   server.maxConnections = maxConnections;
   server.on('upgrade', (request, socket, head) => app.server.emit('upgrade', request, socket, head));
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -111,8 +128,12 @@ const drainTime = 2_000;
 async function stop(server: HttpServer): Promise<void> {
   if (!server.listening) return;
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
-  const impatient = setTimeout(() => server.closeAllConnections(), drainTime);
+  const impatient = drain(server);
   await closed;
   clearTimeout(impatient);
+}
+
+function drain(server: HttpServer): NodeJS.Timeout {
+  server.closeIdleConnections();
+  return setTimeout(() => server.closeAllConnections(), drainTime).unref();
 }

@@ -40,8 +40,12 @@ export async function startApi({ staleSince, ...options }: ApiOptions): Promise<
   const { host, port: tcpPort, loopback } = parseListen(config.listen);
   const app = createApp({ ...options, consoleDist, ...(staleSince ? { staleSince } : {}) });
   // Loaded only where it is needed: making certificates costs memory that a loopback box can keep.
-  const tls = loopback ? undefined : await (await import('./certificate.ts')).ensureCertificate(join(paths.keys), [host]);
-  const listening = await listen(app, { tcp: { host, port: tcpPort }, tls, unixSocket: paths.apiSocket });
+  const certificate = async () => (await import('./certificate.ts')).ensureCertificate(paths.keys, [host]);
+  const listening = await listen(app, {
+    tcp: { host, port: tcpPort },
+    ...(loopback ? { loopbackTls: certificate } : { tls: await certificate() }),
+    unixSocket: paths.apiSocket,
+  });
   const url = listening.url as string;
   await takeFirstAdministrator(store, join(config.data, 'first-administrator.json'));
   // The port may have been chosen by the system, so the link is completed here.
