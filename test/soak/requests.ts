@@ -1,6 +1,6 @@
 /** Random requests on the real API: the oracle and the generators, for a sample in `npm test` and for the soak. */
 import * as fc from 'fast-check';
-import type { TSchema } from 'typebox';
+import { Type, type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { image } from '../../appliance/resources/croft-kinds.ts';
 import { includesRole, type Role } from '../../ui-api/auth/roles.ts';
@@ -17,10 +17,21 @@ export const addressOf = (route: DescribedRoute, value?: string): string =>
 const isAllowed = (route: DescribedRoute, as: Role | 'none'): boolean =>
   route.permission === 'open' || (as !== 'none' && includesRole(as, route.permission));
 
+/** What Kubernetes' clients read of a failure. */
+const KubernetesStatus = Type.Object({
+  kind: Type.Literal('Status'),
+  apiVersion: Type.Literal('v1'),
+  status: Type.Literal('Failure'),
+  reason: Type.String({ minLength: 1 }),
+  message: Type.String({ minLength: 1 }),
+  code: Type.Integer(),
+});
+
 /** @throws Error naming the request when the answer is a fault of ours or outside its schema */
 export function checkAnswer(route: DescribedRoute, status: number, body: unknown, what: string): void {
   if (status >= 500) throw new Error(`${what}: ${status} ${JSON.stringify(body)}`);
-  if (status >= 400 && !Value.Check(Problem, body)) throw new Error(`${what}: no problem but ${JSON.stringify(body)}`);
+  const failure = route.kubernetes ? KubernetesStatus : Problem;
+  if (status >= 400 && !Value.Check(failure, body)) throw new Error(`${what}: no failure but ${JSON.stringify(body)}`);
   const schema: TSchema | undefined = route.response?.[String(status)];
   if (!schema || status >= 300) return;
   const [error] = [...Value.Errors(schema, body)];

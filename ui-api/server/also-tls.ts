@@ -10,7 +10,12 @@ import type { Socket } from 'node:net';
 const handshake = 0x16;
 
 /** @param secure makes the server for TLS when the first client asks for it @param patience ms until a first byte */
-export function alsoTls(server: HttpServer, secure: () => Promise<HttpsServer>, patience: number, onError: (error: unknown) => void): void {
+export function alsoTls(
+  server: HttpServer,
+  secure: () => Promise<HttpsServer>,
+  patience: number,
+  onError: (error: unknown) => void,
+): void {
   const plain = server.listeners('connection') as ((socket: Socket) => void)[];
   server.removeAllListeners('connection');
   let made: Promise<HttpsServer> | undefined;

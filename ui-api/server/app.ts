@@ -63,7 +63,10 @@ import { volumeRoutes } from './routes/volumes.ts';
 declare module 'fastify' {
   interface FastifyInstance {
     /** What listen.ts needs of the app. */
-    croft: { context: AppContext; routes: RouteList /** Run at close. */; closers: (() => Promise<void>)[];
+    croft: {
+      context: AppContext;
+      routes: RouteList /** Run at close. */;
+      closers: (() => Promise<void>)[];
       /** Where TCP is listened on, once it is. */
       address?: { host: string; port: number };
     };

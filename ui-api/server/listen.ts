@@ -33,7 +33,10 @@ const lookEvery = 5_000;
 const maxConnections = 2_000;
 
 /** @throws CroftError `invalid-input` for plain HTTP beyond loopback, `in-use` when the address is taken */
-export async function listen(app: Server, { tcp, tls, loopbackTls, unixSocket, timeouts = {} }: ListenOptions): Promise<Listening> {
+export async function listen(
+  app: Server,
+  { tcp, tls, loopbackTls, unixSocket, timeouts = {} }: ListenOptions,
+): Promise<Listening> {
   if (tcp && !tls && !isLoopback(tcp.host)) {
     throw new CroftError('invalid-input', `CROFT_LISTEN: ${tcp.host} is not loopback, so it needs TLS.`);
   }

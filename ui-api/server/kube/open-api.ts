@@ -6,7 +6,7 @@ import { crdOf } from '../../../appliance/store/crds.ts';
 import { secret } from '../../../appliance/resources/core-kinds.ts';
 import type { Kind } from '../../../appliance/resources/kind.ts';
 import { patchTypes } from './patch.ts';
-import { groupVersions, rootOf, type Served } from './served.ts';
+import { groupVersions, namespaces, rootOf, type Served } from './served.ts';
 import type { Json } from './wire.ts';
 
 const metaName = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
@@ -86,12 +86,13 @@ export function openApiOf(path: string): Json | undefined {
   if (!found) return undefined;
   let document = documents.get(path);
   if (!document) {
+    const kinds = found.group === '' ? [...found.kinds, namespaces] : found.kinds;
     document = {
       openapi: '3.0.0',
       info: { title: 'Croft', version: found.version },
-      paths: Object.fromEntries(found.kinds.map(operations)),
+      paths: Object.fromEntries(kinds.map(operations)),
       components: {
-        schemas: { ...Object.fromEntries(found.kinds.map((of) => [schemaName(of), schemaOf(of)])), [metaName]: objectMeta },
+        schemas: { ...Object.fromEntries(kinds.map((of) => [schemaName(of), schemaOf(of)])), [metaName]: objectMeta },
       },
     };
     documents.set(path, document);

@@ -4,7 +4,8 @@
  */
 import { secret } from '../../../appliance/resources/core-kinds.ts';
 import { node, storagePool, token, user } from '../../../appliance/resources/croft-kinds.ts';
-import type { Kind } from '../../../appliance/resources/kind.ts';
+import { Type } from 'typebox';
+import { defineKind, type Kind } from '../../../appliance/resources/kind.ts';
 import { fence } from '../../../appliance/resources/peer-kinds.ts';
 import { kinds } from '../../../appliance/resources/registry.ts';
 import { uplink } from '../../../appliance/resources/uplink.ts';
@@ -51,6 +52,22 @@ function servedAs(kind: Kind): Served {
 }
 
 export const served: readonly Served[] = (kinds as readonly Kind[]).map(servedAs);
+
+/** Not in the store (derived.ts), but described as the others are: kubectl wants to know a kind that it writes. */
+export const namespaces: Served = {
+  ...servedAs(
+    defineKind({
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      plural: 'namespaces',
+      shortNames: ['ns'],
+      namespaced: false,
+      home: 'core',
+      spec: Type.Object({}),
+      status: Type.Object({}),
+    }),
+  ),
+};
 
 /** Status is a subresource of ours; of core kinds it is the box's alone. */
 export const hasStatus = ({ kind, write }: Served): boolean => kind.home === 'ours' && write !== undefined;
