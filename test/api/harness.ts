@@ -18,6 +18,7 @@ import { openSqliteStore } from '../../appliance/store/sqlite.ts';
 import { createUploads } from '../../storage/images/uploads.ts';
 import { issueTokenSecret } from '../../ui-api/auth/tokens.ts';
 import type { Role } from '../../ui-api/auth/roles.ts';
+import { ensureCertificate } from '../../ui-api/server/certificate.ts';
 import { createApp } from '../../ui-api/server/app.ts';
 import { listen } from '../../ui-api/server/listen.ts';
 
@@ -72,7 +73,8 @@ export async function startApi({ signInsPerMinute = 1000 } = {}) {
     signInsPerMinute,
   });
   const unixSocket = join(directory, 'run', 'api.sock');
-  const { url } = await listen(app, { tcp: { host: '127.0.0.1', port: 0 }, unixSocket });
+  const loopbackTls = () => ensureCertificate(join(directory, 'keys'));
+  const { url } = await listen(app, { tcp: { host: '127.0.0.1', port: 0 }, loopbackTls, unixSocket });
   const base = url as string;
   const tokens = {} as Record<Role, string>;
   for (const role of ['viewer', 'operator', 'admin'] as const) {

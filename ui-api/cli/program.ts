@@ -25,6 +25,10 @@ export const entries: Record<string, Entry> = {
   instancetype: { summary: 'named sizes of VMs', load: async () => (await import('./nouns/instancetype.ts')).register },
   node: { summary: 'this box', load: async () => (await import('./nouns/node.ts')).register },
   cluster: { summary: 'the box’s Kubernetes', load: async () => (await import('./nouns/cluster.ts')).register },
+  kubeconfig: {
+    summary: 'print a kubeconfig for this box, with a new token: kubectl and virtctl work with it',
+    load: async () => (await import('./nouns/kubeconfig.ts')).register,
+  },
   user: { summary: 'people who may sign in', load: async () => (await import('./nouns/user.ts')).register },
   token: { summary: 'API tokens for programs', load: async () => (await import('./nouns/token.ts')).register },
   task: { summary: 'long work and its progress', load: async () => (await import('./nouns/task.ts')).register },

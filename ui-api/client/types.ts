@@ -2,6 +2,7 @@
 import type { Static } from 'typebox';
 import type * as cluster from '../schemas/cluster.ts';
 import type * as disks from '../schemas/disks.ts';
+import type * as kubernetes from '../schemas/kubernetes.ts';
 import type * as history from '../schemas/history.ts';
 import type * as objects from '../schemas/objects.ts';
 import type * as snapshots from '../schemas/snapshots.ts';
@@ -35,6 +36,7 @@ export type Maintenance = Static<typeof objects.Maintenance>;
 export type NodeBackup = Static<typeof objects.BackupOut>;
 export type Cluster = Static<typeof cluster.Cluster>;
 export type ClusterInit = Static<typeof cluster.ClusterInit>;
+export type Kubernetes = kubernetes.Kubernetes;
 export type Task = Static<typeof objects.Task>;
 export type ApiEvent = Static<typeof objects.EventOut>;
 export type History = Static<typeof history.History>;

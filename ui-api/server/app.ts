@@ -31,6 +31,7 @@ import { usePermissions } from './plugins/permissions.ts';
 import { sendProblem, useProblems } from './plugins/problems.ts';
 import { compilersFactory, useValidation } from './plugins/validation.ts';
 import { kubeFace } from './kube/face.ts';
+import { kubernetesRoutes } from './routes/kubernetes.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { clusterRoutes } from './routes/cluster.ts';
@@ -169,6 +170,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   nodeRoutes(scope, context);
   historyRoutes(scope, context);
   clusterRoutes(scope, context);
+  kubernetesRoutes(scope, context);
   taskRoutes(scope, context);
   eventRoutes(scope, context);
   auditRoutes(scope, context);

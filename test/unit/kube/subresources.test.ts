@@ -69,7 +69,7 @@ describe('verbs', () => {
   });
 
   it('refuses what it does not do, naming it', async () => {
-    expect((await refusal('not-found', answerSubresource(context, 'PUT', vmPath('addvolume'), {}))).message).toContain(
+    expect((await refusal('not-found', answerSubresource(context, 'PUT', vmPath('memorydump'), {}))).message).toContain(
       'addvolume',
     );
     expect(

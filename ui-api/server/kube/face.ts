@@ -186,7 +186,8 @@ function useStatus(scope: Server): void {
     if (error.status >= 500) request.log.error({ err: error, cause: error.cause, traceId: request.id }, 'kubernetes face');
     request.failure = error.code;
     const about = request.routeOptions.config.kubernetes;
-    const { name } = (request.params ?? {}) as { name?: string };
+    const given = (request.body as { metadata?: { name?: unknown } } | undefined)?.metadata?.name;
+    const { name = typeof given === 'string' ? given : undefined } = (request.params ?? {}) as { name?: string };
     const status =
       typeof about === 'object' ? objectStatus(error, { ...about, ...(name === undefined ? {} : { name }) }) : statusOf(error);
     if (error.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="croft"');
