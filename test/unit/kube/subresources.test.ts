@@ -70,7 +70,7 @@ describe('verbs', () => {
 
   it('refuses what it does not do, naming it', async () => {
     expect((await refusal('not-found', answerSubresource(context, 'PUT', vmPath('memorydump'), {}))).message).toContain(
-      'addvolume',
+      'memorydump',
     );
     expect(
       (await refusal('unsupported-field', answerSubresource(context, 'PUT', vmPath('start'), { paused: true }))).message,
