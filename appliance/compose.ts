@@ -225,7 +225,7 @@ async function composeCore(given: Config, { logger, simulated }: ComposeOptions,
 
   const { port: clusterPort, replaced } = await cluster.port(store);
   stack.push('cluster', async () => clusterPort?.stop());
-  const port = { ...vms.port, ...(clusterPort ? { cluster: clusterPort } : {}) };
+  const port = { ...vms.port, nics: () => networks.nics(), ...(clusterPort ? { cluster: clusterPort } : {}) };
   const reads = inCluster
     ? await rememberReads(store, Object.values(informers) as unknown as Informer[], logger, stack)
     : undefined;

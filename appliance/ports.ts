@@ -113,6 +113,23 @@ export interface ClusterPort {
   init(request: InitRequest, by?: string): Promise<string>;
 }
 
+/** A network device of the machine, and whether an uplink may be made of it. */
+export type NicFact = {
+  name: string;
+  /** True where there is a link; absent where that isn't known. */
+  link?: boolean;
+  /** Mbit/s. */
+  speed?: number;
+  mac?: string;
+  mtu: number;
+  /** With prefix, link-local ones left out. */
+  addresses: string[];
+  /** Name of the uplink it is in. */
+  uplink?: string;
+  /** Why no uplink can be made of it. */
+  refusal?: string;
+};
+
 export interface BoxPort {
   /** Absent where there is nothing to run Kubernetes on: simulated boxes. */
   cluster?: ClusterPort;
@@ -129,6 +146,10 @@ export interface BoxPort {
   guestLists(vm: VmKey): Promise<{ users: GuestUser[]; filesystems: GuestFilesystem[] }>;
   /** The kept history of a VM (by `croft.io/id`) or of the box (`node`). */
   history(subject: string, range: Range): Promise<History>;
+  /** The last hour of each running guest in few values, by `croft.io/id`. */
+  recentUse(): Promise<Record<string, History<'line'>>>;
+  /** Network devices by which VLANs could leave the box. */
+  nics(): Promise<NicFact[]>;
   /** Called when the history has new values. Returns the way to stop. */
   onSample(listener: (at: number) => void): () => void;
   /** Bytes of memory that VMs could still be given, and in all. */

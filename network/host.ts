@@ -10,7 +10,7 @@ import { Firewall } from './firewall/apply.ts';
 import type { FirewallLeg } from './firewall/rules.ts';
 import { ipBatch, listAddresses, listTaps, planLegs, type LegWish } from './links.ts';
 import type { Nic } from './uplinks/admit.ts';
-import { listNics, prepareNics, type NicWish } from './uplinks/nics.ts';
+import { describeNics, listNics, prepareNics, type NicWish } from './uplinks/nics.ts';
 import { deletePodLinks, ensurePodLink, listPodLinks } from './pods/link.ts';
 import type { PodLinkShape } from './pods/plan.ts';
 import { deleteTaps, ensureTap, isOurTap, type TapWish } from './taps.ts';
@@ -30,6 +30,8 @@ export interface NetworkHost {
   applyFirewall(legs: readonly FirewallLeg[]): Promise<void>;
   /** Network devices of the machine. */
   listNics(): Promise<Nic[]>;
+  /** The same with the speed of each. */
+  describeNics(): Promise<Nic[]>;
   /** Makes NICs ready to be uplinks, and gives back those that are uplinks no more. */
   prepareNics(wishes: readonly NicWish[]): Promise<void>;
   /** Lets the box route, for NAT. */
@@ -66,6 +68,7 @@ export async function createNetworkHost(directories: { data: string; run: string
     },
     applyFirewall: (legs) => firewall.apply(legs),
     listNics,
+    describeNics,
     prepareNics: (wishes) => prepareNics(wishes, changes),
     enableForwarding: () => changes.setSysctl('net.ipv4.ip_forward', '1'),
     dhcp: (networkId, onLeases) =>

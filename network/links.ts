@@ -7,6 +7,8 @@ export type Link = {
   index: number;
   mtu: number;
   up: boolean;
+  /** It has a link: the other end is there. */
+  link: boolean;
   mac?: string;
   /** Set for taps: uid that may open it, and whether frames carry virtio headers. */
   tap?: { user?: number };
@@ -44,6 +46,7 @@ export function parseLinks(json: string): Link[] {
         index: link.ifindex ?? 0,
         mtu: link.mtu ?? 0,
         up: link.flags?.includes('UP') ?? false,
+        link: link.flags?.includes('LOWER_UP') ?? false,
         ...(link.address === undefined ? {} : { mac: link.address }),
         ...(link.master === undefined ? {} : { master: link.master }),
         ...(link.linkinfo?.info_kind === undefined ? {} : { kind: link.linkinfo.info_kind }),

@@ -15,6 +15,7 @@
 import type { Config, Paths } from '../appliance/config.ts';
 import { isCroftError, messageOf } from '../appliance/errors.ts';
 import type { Logger } from '../appliance/host/logger.ts';
+import type { NicFact } from '../appliance/ports.ts';
 import { startController, watching } from '../appliance/reconcile/controller.ts';
 import type { Events } from '../appliance/reconcile/events.ts';
 import { startInformer } from '../appliance/reconcile/informer.ts';
@@ -34,6 +35,7 @@ import { findSwitch } from './ovs/server.ts';
 import { tapPlugger, userPlugger } from './ports.ts';
 import { admitUplinks, carries } from './uplinks/admit.ts';
 import { startUplinks } from './uplinks/controller.ts';
+import { offeredNics } from './uplinks/offer.ts';
 import { validateNetwork } from './validate.ts';
 import { bridgeName, isLeg, segmentOf, type Segment } from './wish.ts';
 
@@ -43,6 +45,8 @@ export type NetworkService = {
   plugger: NicPlugger;
   /** Absent where there is no switch. */
   podLinker?: PodLinker;
+  /** What uplinks can be chosen from; none where there is no switch. */
+  nics(): Promise<NicFact[]>;
   /** For the node's status. */
   components(): NetworkComponent[];
   /** Removes taps and ports of VMs that are not among these; once all VMs are known. */
@@ -142,6 +146,7 @@ function userModeOnly({ store, logger }: NetworkOptions, reason: string): Networ
   });
   return {
     plugger: userPlugger(),
+    nics: async () => [],
     components: () => [{ name: 'openvswitch', state: 'missing', message: `${reason} Guests get user-mode networking.` }],
     reap: async () => {},
     idle: () => controller.idle(),
@@ -280,6 +285,7 @@ async function startOn(backend: Backend, { store, events, logger, box }: Network
   return {
     plugger: tapPlugger(engine),
     podLinker: { linkPod: (wish) => engine.linkPod(wish) },
+    nics: async () => offeredNics(await host.describeNics(), engine.uplinks),
     components: () => [backend.component()],
     reap: (keep) => engine.reap(keep),
     idle: async () => {

@@ -116,9 +116,10 @@ export function simHost(): SimHost {
     firewall: [],
     nics: [
       { name: 'lo', up: true, mtu: 65_536, addresses: ['127.0.0.1/8'] },
-      { name: 'eth0', up: true, mtu: 1500, addresses: ['192.0.2.10/24'] },
-      { name: 'eth1', up: true, mtu: 1500, addresses: [] },
-      { name: 'eth2', up: true, mtu: 1500, addresses: [] },
+      { name: 'eth0', up: true, mtu: 1500, addresses: ['192.0.2.10/24'], link: true, speed: 1_000 },
+      { name: 'eth1', up: true, mtu: 1500, addresses: [], link: true, speed: 10_000 },
+      { name: 'eth2', up: true, mtu: 1500, addresses: [], link: true, speed: 10_000 },
+      { name: 'eth3', up: true, mtu: 1500, addresses: [], link: false },
     ],
     prepared: [],
     pods: new Map(),
@@ -140,6 +141,7 @@ export function simHost(): SimHost {
       host.firewall = [...legs];
     },
     listNics: async () => structuredClone(host.nics),
+    describeNics: async () => structuredClone(host.nics),
     prepareNics: async (wishes) => {
       host.prepared = wishes.map(({ name }) => name);
     },

@@ -1,12 +1,12 @@
 /** The rings of the metrics history in box.db; series.ts has the theory. */
 import type { Database } from '../store/database.ts';
-import { type History, type Point, type Range, seriesNames, tiers } from './series.ts';
+import { type History, type Point, seriesNames, type Tier, tiers } from './series.ts';
 
 export type MetricsHistory = {
   /** Adds one sample of each subject. What a power cut takes of it is lost without harm. */
   record(at: number, points: ReadonlyMap<string, Point>): void;
   /** What is known of a subject, the newest slot last. */
-  read(subject: string, range: Range): History;
+  read<Of extends Tier>(subject: string, range: Of): History<Of>;
   forget(subject: string): void;
   /** Called after each record, with its time. Returns the way to stop. */
   subscribe(listener: (at: number) => void): () => void;
@@ -65,12 +65,12 @@ export function createHistory(database: Database, now: () => number): MetricsHis
       );
       for (const listener of listeners) listener(at);
     },
-    read(subject, range) {
+    read<Of extends Tier>(subject: string, range: Of) {
       const { index, step, slots } = tiers[range];
       const start = (Math.floor(now() / step) - slots + 1) * step;
       const rows = database.all<Row>('SELECT * FROM samples WHERE subject = ? AND tier = ? AND at >= ?', subject, index, start);
-      const history = { range, start, step } as History;
-      for (const name of seriesNames) history[name] = Array<number | null>(slots).fill(null);
+      const history = { range, start, step } as History<Of>;
+      for (const name of seriesNames) (history as History<Tier>)[name] = Array<number | null>(slots).fill(null);
       for (const row of rows) {
         const place = (row.at - start) / step;
         // A clock that was set back left slots of a time that is yet to come.

@@ -51,13 +51,17 @@ export const tiers = {
   day: { index: 1, step: 5 * minute, slots: 288 },
   week: { index: 2, step: 30 * minute, slots: 336 },
   month: { index: 3, step: 2 * hour, slots: 360 },
+  /** The hour once more, as coarse as a line in a list can show it: a thousand of them are read at once. */
+  line: { index: 4, step: 2 * minute, slots: 30 },
 } as const;
 
-export type Range = keyof typeof tiers;
+export type Tier = keyof typeof tiers;
+/** What charts show. */
+export type Range = Exclude<Tier, 'line'>;
 
 /** A stretch of history: value i of a series belongs to `start + i * step`; null where nothing was sampled. */
-export type History = {
-  range: Range;
+export type History<Of extends Tier = Range> = {
+  range: Of;
   /** ms since the epoch. */
   start: number;
   /** ms. */
@@ -65,7 +69,11 @@ export type History = {
 } & Record<SeriesName, (number | null)[]>;
 
 /** Seconds that a read or write took on average; null while there was none. Pure. */
-export const diskLatency = ({ diskBusy, reads, writes }: Pick<History, 'diskBusy' | 'reads' | 'writes'>): (number | null)[] =>
+export const diskLatency = ({
+  diskBusy,
+  reads,
+  writes,
+}: Pick<History<Tier>, 'diskBusy' | 'reads' | 'writes'>): (number | null)[] =>
   diskBusy.map((busy, at) => {
     const operations = (reads[at] ?? 0) + (writes[at] ?? 0);
     return busy === null || operations === 0 ? null : busy / operations;

@@ -154,6 +154,8 @@ export function connectPort(path: string, logger: Logger): RemoteBox {
       explain: (vm) => ask<Explanation>('/explain', { vm }),
       stats: () => ask<VmUsage[]>('/stats', {}),
       history: (subject, range) => ask<History>('/history', { subject, range }),
+      recentUse: () => ask('/recent-use', {}),
+      nics: () => ask('/nics', {}),
       onSample: (listener) => subscribe(copy.sampleListeners, listener),
       capacity: () => ask('/capacity', {}),
       guestLists: (vm) => ask('/guest-lists', { vm }),

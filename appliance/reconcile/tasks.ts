@@ -18,7 +18,12 @@ export type Task = {
   startedAt: string;
   endedAt?: string;
   by?: string;
+  /** The steps it went through, oldest first; bounded. */
+  log?: TaskStep[];
 };
+
+/** A step and when it began. */
+export type TaskStep = { at: string; text: string };
 
 /** What a running piece of work may say about itself. */
 export type TaskHandle = {

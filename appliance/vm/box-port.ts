@@ -42,8 +42,11 @@ const doers: Record<GuestAction, (guest: Guest) => Promise<void>> = {
     guest.qmp('send-key', { keys: ['ctrl', 'alt', 'delete'].map((data) => ({ type: 'qcode', data })) }).then(() => undefined),
 };
 
+/** What of the port is about guests; the rest is added where the box is composed. */
+export type GuestPort = Omit<BoxPort, 'cluster' | 'nics'>;
+
 /** `reconcile` is called after an action, so that the status follows at once. */
-export function createBoxPort(context: VmContext, reconcile: (key: VmKey) => void): BoxPort {
+export function createBoxPort(context: VmContext, reconcile: (key: VmKey) => void): GuestPort {
   const guestOf = async (key: VmKey, action: VmAction): Promise<Guest> => {
     const vm = await mustGet(context.store, virtualMachine, key.name, key.namespace);
     const guest = context.registry.get(vm.metadata.labels?.[idLabel] ?? '');
@@ -76,6 +79,10 @@ export function createBoxPort(context: VmContext, reconcile: (key: VmKey) => voi
       );
     },
     history: async (subject, range) => context.history.read(subject, range),
+    recentUse: async () => {
+      const ids = context.instances().flatMap(({ metadata }) => metadata.labels?.[idLabel] ?? []);
+      return Object.fromEntries(ids.map((id) => [id, context.history.read(id, 'line')]));
+    },
     onSample: (listener) => context.history.subscribe(listener),
     capacity: async () => ({
       memoryFree: Math.max(0, memoryFree(context.memory, context.instances())),

@@ -15,7 +15,6 @@ import type { VolumeResolver } from '../../storage/driver.ts';
 import type { Logger } from '../host/logger.ts';
 import type { MetricsHistory } from '../metrics/history.ts';
 import { startSampler } from '../metrics/sampler.ts';
-import type { BoxPort } from '../ports.ts';
 import { startController, watching } from '../reconcile/controller.ts';
 import type { Events } from '../reconcile/events.ts';
 import { fromKey, keyOf, type Informer } from '../reconcile/informer.ts';
@@ -26,7 +25,7 @@ import { idLabel } from '../resources/identity.ts';
 import type { Resource } from '../resources/meta.ts';
 import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import type { ResourceStore } from '../store/store.ts';
-import { createBoxPort } from './box-port.ts';
+import { createBoxPort, type GuestPort } from './box-port.ts';
 import type { VmContext } from './context.ts';
 import { createGuestRegistry } from './guest-registry.ts';
 import { networkOf, wishedDisks, wishedNics } from './guest-shape.ts';
@@ -80,7 +79,7 @@ export type VmServiceOptions = {
 };
 
 export type VmService = {
-  port: BoxPort;
+  port: GuestPort;
   /** Ids of the guests that ran already when the service started. */
   adopted: string[];
   /** What runs here, and a forced end of one. */

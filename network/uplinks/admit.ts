@@ -14,6 +14,11 @@ export type Nic = {
   mtu: number;
   /** With prefix, link-local ones left out. */
   addresses: string[];
+  mac?: string;
+  /** Whether there is a link. */
+  link?: boolean;
+  /** Mbit/s. */
+  speed?: number;
   /** The bridge or bond it is in already. */
   master?: string;
   /** `veth`, `bridge`, …; absent for hardware. */
@@ -70,10 +75,14 @@ export function admitUplinks(
   return { uplinks, refused };
 }
 
-/** A device that isn't there may come yet: that is no reason to refuse. */
-function unusable(name: string, nics: readonly Nic[]): string | undefined {
-  if (name === 'lo' || /^(c[tnp][0-9a-f]{10}|croft|ovs-)/.test(name))
-    return `interfaces: ${name} is no NIC that leads out of this machine.`;
+const isOwn = (name: string): boolean => name === 'lo' || /^(c[tnp][0-9a-f]{10}|croft|ovs-)/.test(name);
+
+/** True for what is no NIC that leads out of the machine. */
+export const isInner = ({ name, kind }: Nic): boolean => isOwn(name) || (kind !== undefined && inner.has(kind));
+
+/** Why no uplink can be made of it. A device that isn't there may come yet: that is no reason to refuse. */
+export function unusable(name: string, nics: readonly Nic[]): string | undefined {
+  if (isOwn(name)) return `interfaces: ${name} is no NIC that leads out of this machine.`;
   const nic = nics.find((each) => each.name === name);
   if (!nic) return undefined;
   if (nic.kind !== undefined && inner.has(nic.kind)) return `interfaces: ${name} is a ${nic.kind} device, no NIC that leads out.`;

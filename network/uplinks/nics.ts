@@ -3,6 +3,7 @@
  * before is noted with the other changes of the host, and comes back when the uplink goes.
  */
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import type { HostChanges } from '../../appliance/host/host-changes.ts';
 import { ipBatch, listAddresses } from '../links.ts';
 import type { Nic } from './admit.ts';
@@ -12,14 +13,30 @@ const hasIpv6 = (name: string): boolean => existsSync(`/proc/sys/net/ipv6/conf/$
 
 /** All network devices of the machine. */
 export const listNics = async (): Promise<Nic[]> =>
-  (await listAddresses()).map(({ name, up, mtu, addresses, master, kind }) => ({
+  (await listAddresses()).map(({ name, up, mtu, addresses, mac, link, master, kind }) => ({
     name,
     up,
     mtu,
+    link,
     addresses: addresses.filter((address) => !address.toLowerCase().startsWith('fe80:')),
+    ...(mac === undefined ? {} : { mac }),
     ...(master === undefined ? {} : { master }),
     ...(kind === undefined ? {} : { kind }),
   }));
+
+/** Mbit/s; undefined where there is no link, or the device has no speed (sysfs-class-net). */
+async function speedOf(name: string): Promise<number | undefined> {
+  const text = await readFile(`/sys/class/net/${name}/speed`, 'utf8').catch(() => '');
+  const speed = Number(text);
+  return text !== '' && speed > 0 ? speed : undefined;
+}
+
+/** With how fast each is: for people, who choose among them. */
+export async function describeNics(): Promise<Nic[]> {
+  const nics = await listNics();
+  const speeds = await Promise.all(nics.map(({ name }) => speedOf(name)));
+  return nics.map((nic, index) => ({ ...nic, ...(speeds[index] === undefined ? {} : { speed: speeds[index] }) }));
+}
 
 export type NicWish = { name: string /** Bytes; absent: as it is. */; mtu?: number };
 

@@ -183,6 +183,11 @@ function pretendedBox(calls: PortCalls): BoxPort {
       filesystems: [{ name: 'vda1', mountpoint: '/', type: 'ext4', usedBytes: 10, totalBytes: 100 }],
     }),
     history: async (_subject, range) => pretendedHistory(range),
+    recentUse: async () => ({}),
+    nics: async () => [
+      { name: 'eth0', mtu: 1500, addresses: ['192.0.2.10/24'], refusal: 'interfaces: eth0 has the address 192.0.2.10/24.' },
+      { name: 'eth1', mtu: 1500, addresses: [], link: true, speed: 10_000 },
+    ],
     onSample: () => () => undefined,
     cluster: {
       status: async () => ({ state: 'none', words: 'This box works alone: its resources are in its own database.' }),

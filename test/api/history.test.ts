@@ -1,6 +1,6 @@
 /** What VMs and the box have used, as `/v1` and Prometheus tell it. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { projectSparklines, thin } from '../../ui-api/server/projections/history.ts';
+import { projectSparklines } from '../../ui-api/server/projections/history.ts';
 import type { History } from '../../ui-api/schemas/history.ts';
 import { type Harness, startApi } from './harness.ts';
 
@@ -25,7 +25,13 @@ test('a VM that is not there, and a range that is none, are refused by name', as
   expect(JSON.stringify(body)).toMatch(/range.*hour.*month/);
 });
 
-test('lines of a list are averages of neighbours', () => {
-  expect(thin([1, 3, null, null, 5], 2)).toEqual([2, null, 5]);
+test('lines of a list add what belongs together, and a gap stays a gap', () => {
+  const known = [null, 1.23456, 2];
+  const vm = { range: 'line', start: 0, step: 120_000, cpu: known, memory: known, diskRead: known, diskWrite: [1, null, null] };
+  const kept = { ...vm, netReceived: known, netTransmitted: known, reads: known, writes: known, diskBusy: known } as never;
+  expect(projectSparklines(new Map([['vm-1', kept]]), 0)).toMatchObject({
+    step: 120,
+    vms: { 'vm-1': { cpu: [null, 1.235, 2], disk: [1, 1.235, 2], network: [null, 2.469, 4] } },
+  });
   expect(projectSparklines(new Map(), 0)).toMatchObject({ vms: {} });
 });

@@ -54,6 +54,8 @@ export type Client = {
   readonly volumes: Collection<api.Volume, api.VolumeCreate>;
   readonly networks: Collection<api.Network, api.NetworkCreate>;
   readonly uplinks: Collection<api.Uplink, api.UplinkCreate>;
+  /** Network devices of the box. */
+  readonly nics: Collection<api.Nic>;
   readonly pools: Collection<api.Pool, api.PoolCreate>;
   readonly disks: Collection<api.Disk, api.DiskAdd>;
   readonly users: Collection<api.User, api.UserCreate>;
@@ -161,6 +163,7 @@ export function createClient(options: ClientOptions = {}): Client {
     volumes: collection('/v1/volumes'),
     networks: collection('/v1/networks'),
     uplinks: collection('/v1/uplinks'),
+    nics: collection('/v1/node/nics'),
     pools: collection('/v1/pools'),
     disks: collection('/v1/disks'),
     users: collection('/v1/users'),

@@ -1,5 +1,6 @@
 /** The objects of `/v1`, as types only: the server's schemas are their one source and are not loaded here. */
 import type { Static } from 'typebox';
+import type * as certificate from '../schemas/certificate.ts';
 import type * as cluster from '../schemas/cluster.ts';
 import type * as disks from '../schemas/disks.ts';
 import type * as kubernetes from '../schemas/kubernetes.ts';
@@ -33,6 +34,8 @@ export type TokenCreate = Static<typeof objects.TokenCreate>;
 export type TokenWithSecret = Static<typeof objects.TokenWithSecret>;
 export type Node = Static<typeof objects.Node>;
 export type Maintenance = Static<typeof objects.Maintenance>;
+export type Certificate = Static<typeof certificate.Certificate>;
+export type Nic = Static<typeof objects.Nic>;
 export type NodeBackup = Static<typeof objects.BackupOut>;
 export type Cluster = Static<typeof cluster.Cluster>;
 export type ClusterInit = Static<typeof cluster.ClusterInit>;

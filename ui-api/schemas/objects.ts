@@ -272,6 +272,18 @@ export const Maintenance = Type.Object({
 });
 export type Maintenance = Static<typeof Maintenance>;
 
+export const Nic = Type.Object({
+  kind: Type.Literal('nic'),
+  name: Type.String(),
+  link: Type.Optional(Type.Boolean({ description: 'whether there is a link' })),
+  speed: Type.Optional(Type.Integer({ description: 'Mbit/s' })),
+  mac: Type.Optional(Type.String()),
+  mtu: Type.Integer(),
+  addresses: Type.Array(Type.String()),
+  uplink: Type.Optional(Type.String({ description: 'the uplink it is in' })),
+  refusal: Type.Optional(Type.String({ description: 'why no uplink can be made of it' })),
+});
+
 export const Task = Type.Object({
   kind: Type.Literal('task'),
   id: Type.String(),
@@ -286,6 +298,11 @@ export const Task = Type.Object({
   startedAt: Time,
   endedAt: Type.Optional(Time),
   by: Type.Optional(Type.String()),
+  log: Type.Optional(
+    Type.Array(Type.Object({ at: Time, text: Type.String() }), {
+      description: 'its steps and when each began; of one task, not in lists',
+    }),
+  ),
 });
 
 export const EventOut = Type.Object({

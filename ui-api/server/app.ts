@@ -34,6 +34,7 @@ import { kubeFace } from './kube/face.ts';
 import { kubernetesRoutes } from './routes/kubernetes.ts';
 import { applyRoutes } from './routes/apply.ts';
 import { auditRoutes } from './routes/audit.ts';
+import { certificateRoutes } from './routes/certificate.ts';
 import { clusterRoutes } from './routes/cluster.ts';
 import { consoleRoutes } from './routes/console.ts';
 import { eventRoutes } from './routes/events.ts';
@@ -87,6 +88,7 @@ export function createApp(options: AppOptions): Server {
     consoleDist: '',
     ...options,
     localSockets,
+    onCertificate: new Set(),
     authenticator: createAuthenticator(store, box, localSockets),
     notifications: createNotifications({ store, events, tasks, port: options.port, logger }),
   };
@@ -168,6 +170,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   userRoutes(scope, context);
   tokenRoutes(scope);
   nodeRoutes(scope, context);
+  certificateRoutes(scope, context);
   historyRoutes(scope, context);
   clusterRoutes(scope, context);
   kubernetesRoutes(scope, context);

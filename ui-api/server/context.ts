@@ -12,6 +12,7 @@ import type { Authenticator } from '../auth/authenticator.ts';
 import type { Principal, Role } from '../auth/roles.ts';
 import type { About } from './kube/status.ts';
 import type { ApiRecords } from './records.ts';
+import type { Certificate } from './certificate.ts';
 import type { Notifications } from './notifications.ts';
 import type { PlannedChange } from './planning-store.ts';
 
@@ -41,6 +42,8 @@ export type AppOptions = {
 export type AppContext = Required<AppOptions> & {
   authenticator: Authenticator;
   notifications: Notifications;
+  /** Called with a certificate that is to be served from now on. */
+  onCertificate: Set<(certificate: Certificate) => void>;
   /** Sockets that came in through the unix socket: local root. */
   localSockets: WeakSet<Socket>;
 };

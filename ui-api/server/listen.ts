@@ -5,12 +5,13 @@
  */
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server as HttpServer, type ServerOptions } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, type Server as HttpsServer } from 'node:https';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { CroftError } from '../../appliance/errors.ts';
 import { isLoopback } from '../../appliance/host/loopback.ts';
 import { alsoTls } from './also-tls.ts';
-import type { Server } from './context.ts';
+import type { Certificate } from './certificate.ts';
+import type { AppContext, Server } from './context.ts';
 
 export type ListenOptions = {
   tcp?: { host: string; port: number };
@@ -55,11 +56,11 @@ export async function listen(
 
   const listening: Listening = {};
   if (tcp) {
-    const server = tls ? createTlsServer({ ...limits, ...tls, minVersion: 'TLSv1.2' }, handle) : createServer(limits, handle);
+    const server = tls ? tlsServer(limits, tls, handle, context) : createServer(limits, handle);
     servers.push(serve(app, server));
     if (!tls && loopbackTls) {
       const secure = async () => {
-        const made = createTlsServer({ ...limits, ...(await loopbackTls()), minVersion: 'TLSv1.2' }, handle);
+        const made = tlsServer(limits, await loopbackTls(), handle, context);
         // It never listens itself; Node begins to look after a server's connections when it does.
         made.emit('listening');
         closers.push(async () => {
@@ -85,6 +86,20 @@ export async function listen(
     await chmod(unixSocket, 0o600);
   }
   return listening;
+}
+
+function tlsServer(
+  limits: ServerOptions,
+  { key, cert }: { key: string; cert: string },
+  handle: RequestListener,
+  { onCertificate }: AppContext,
+): HttpsServer {
+  const minVersion = 'TLSv1.2' as const;
+  const server = createTlsServer({ ...limits, key, cert, minVersion }, handle);
+  const change = (next: Certificate) => server.setSecureContext({ key: next.key, cert: next.cert, minVersion });
+  onCertificate.add(change);
+  server.once('close', () => onCertificate.delete(change));
+  return server;
 }
 
 function serve<S extends HttpServer>(app: Server, server: S): S {

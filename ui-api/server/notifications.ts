@@ -18,6 +18,7 @@ import { uplink } from '../../appliance/resources/uplink.ts';
 import { virtualMachineSnapshot } from '../../appliance/resources/snapshot.ts';
 import { virtualMachine, virtualMachineInstance } from '../../appliance/resources/virtual-machine.ts';
 import type { ResourceStore } from '../../appliance/store/store.ts';
+import { projectTaskShortly } from './projections/task.ts';
 
 export type Notification = { id: string; event: string; data: Record<string, unknown> };
 export type Listener = (notification: Notification) => void;
@@ -108,7 +109,7 @@ export function createNotifications(sources: {
     start() {
       stops.push(
         events.subscribe((record) => publish('event', { kind: 'event', ...record })),
-        tasks.subscribe((task) => publish('task', { kind: 'task', ...task })),
+        tasks.subscribe((task) => publish('task', projectTaskShortly(task))),
         port.onSample((at) => publish('history', { kind: 'history', at: new Date(at).toISOString() })),
       );
       running.push(...watched.map(({ kind, event }) => follow(kind, event)));

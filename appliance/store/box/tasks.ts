@@ -6,7 +6,7 @@
 import { CroftError, isCroftError, messageOf } from '../../errors.ts';
 import type { Logger } from '../../host/logger.ts';
 import { newId } from '../../resources/identity.ts';
-import type { Task, TaskHandle, Tasks, TaskState } from '../../reconcile/tasks.ts';
+import type { Task, TaskHandle, Tasks, TaskState, TaskStep } from '../../reconcile/tasks.ts';
 import type { Database } from '../database.ts';
 import { createListeners } from './listeners.ts';
 
@@ -36,6 +36,18 @@ export function etaOf(startedAt: number, startedFrom: number, progress: number, 
   const spent = now - startedAt;
   if (done < 0.02 || progress >= 1 || spent < 1_000) return undefined;
   return Math.max(1, Math.round(((spent / done) * (1 - progress)) / 1_000));
+}
+
+/** Steps kept of a task: work that goes round in circles must not fill the disk. */
+const keptSteps = 60;
+const shapeOf = (text: string): string => text.replaceAll(/[\d.]+( ?[kKMGT]i?B)?/g, '#');
+
+/** The log with one more step; one that only counts on takes the place of the one before. Pure. */
+export function withStep(log: readonly TaskStep[] = [], step: TaskStep): TaskStep[] {
+  const last = log.at(-1);
+  if (last && shapeOf(last.text) === shapeOf(step.text)) return [...log.slice(0, -1), { at: last.at, text: step.text }];
+  // The beginning says what it was about; of what is between, the newest.
+  return log.length < keptSteps ? [...log, step] : [...log.slice(0, 5), ...log.slice(6), step];
 }
 
 const copy = (task: Task): Task => structuredClone(task);
@@ -114,7 +126,10 @@ export function createTasks(
         if (task.state !== 'running') return;
         // NaN comes of a size that is not known yet: it says nothing.
         if (Number.isFinite(fraction)) task.progress = Math.max(task.progress, Math.min(1, fraction));
-        if (step !== undefined) task.step = step;
+        if (step !== undefined) {
+          task.step = step;
+          task.log = withStep(task.log, { at: new Date(now()).toISOString(), text: step });
+        }
         const eta = etaOf(startedAt, startedFrom, task.progress, now());
         if (eta === undefined) delete task.etaSeconds;
         else task.etaSeconds = eta;

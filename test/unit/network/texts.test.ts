@@ -165,7 +165,7 @@ describe('parseLeases', () => {
 });
 
 describe('links', () => {
-  const json = `[{},{"ifname":"ct1","ifindex":2,"mtu":1400,"flags":["UP"],"address":"26:79:47:4c:6f:9a","linkinfo":{"info_kind":"tun","info_data":{"type":"tap","vnet_hdr":false,"user":1900000001}}}]`;
+  const json = `[{},{"ifname":"ct1","ifindex":2,"mtu":1400,"flags":["UP","LOWER_UP"],"address":"26:79:47:4c:6f:9a","linkinfo":{"info_kind":"tun","info_data":{"type":"tap","vnet_hdr":false,"user":1900000001}}}]`;
 
   it('reads what ip -j prints', () => {
     expect(parseLinks(json)).toEqual([
@@ -174,6 +174,7 @@ describe('links', () => {
         index: 2,
         mtu: 1400,
         up: true,
+        link: true,
         mac: '26:79:47:4c:6f:9a',
         kind: 'tun',
         tap: { user: 1_900_000_001 },
@@ -197,7 +198,7 @@ describe('links', () => {
   });
 
   it('gives legs their one address', () => {
-    const leg = { name: 'cn1', index: 3, mtu: 1500, up: false, addresses: ['10.9.0.1/24', 'fe80::1/64'] };
+    const leg = { name: 'cn1', index: 3, mtu: 1500, up: false, link: false, addresses: ['10.9.0.1/24', 'fe80::1/64'] };
     expect(planLegs([leg], [{ name: 'cn1', address: '10.43.0.1', prefix: 24 }])).toEqual([
       ['address', 'delete', '10.9.0.1/24', 'dev', 'cn1'],
       ['address', 'add', '10.43.0.1/24', 'dev', 'cn1'],

@@ -14,6 +14,7 @@ import { startNetwork, type NetworkService } from '../../../network/reconciler.t
 import { simHost, SimSwitchDriver } from '../../../network/sim.ts';
 import { admitUplinks, carries, uplinkPortName, type Nic } from '../../../network/uplinks/admit.ts';
 import { planRollback } from '../../../network/uplinks/confirm.ts';
+import { offeredNics } from '../../../network/uplinks/offer.ts';
 import { membersOf, uplinkConditions } from '../../../network/uplinks/status.ts';
 import { wishedSwitch } from '../../../network/wish.ts';
 import { eventually } from '../../helpers/eventually.ts';
@@ -246,5 +247,28 @@ describe('Uplinks of a box', () => {
       spec: { interfaces: ['eth2'], vlans: [9] },
     });
     await eventually(async () => (await get('wan')) === undefined, { timeout: 5_000 });
+  });
+});
+
+describe('offeredNics', () => {
+  const nic = (name: string, rest: Partial<Nic> = {}): Nic => ({ name, up: true, mtu: 1500, addresses: [], ...rest });
+
+  it('names what can be an uplink, what is one, and why others are not; devices that lead nowhere are left out', () => {
+    const nics = [
+      nic('eth10'),
+      nic('eth2', { link: true, speed: 10_000, mac: '52:54:00:00:00:02' }),
+      nic('eth0', { addresses: ['192.0.2.1/24'] }),
+      nic('eth3', { master: 'br0' }),
+      nic('lo'),
+      nic('ct0123456789'),
+      nic('br0', { kind: 'bridge' }),
+    ];
+    const uplinks = [{ id: 'u', name: 'lan', interfaces: ['eth10'] }];
+    expect(offeredNics(nics, uplinks)).toEqual([
+      { name: 'eth0', mtu: 1500, addresses: ['192.0.2.1/24'], refusal: expect.stringContaining('the machine would lose it') },
+      { name: 'eth2', mtu: 1500, addresses: [], link: true, speed: 10_000, mac: '52:54:00:00:00:02' },
+      { name: 'eth3', mtu: 1500, addresses: [], refusal: expect.stringContaining('br0 already') },
+      { name: 'eth10', mtu: 1500, addresses: [], uplink: 'lan' },
+    ]);
   });
 });

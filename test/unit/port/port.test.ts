@@ -48,6 +48,8 @@ const port: BoxPort = {
   stats: async () => [],
   guestLists: async () => ({ users: [], filesystems: [] }),
   history: async (subject) => ({ subject }) as never,
+  recentUse: async () => ({ 'vm-1': { range: 'line' } as never }),
+  nics: async () => [{ name: 'eth1', mtu: 1500, addresses: [] }],
   onSample: (listener) => {
     samples.add(listener);
     return () => samples.delete(listener);

@@ -6,6 +6,7 @@ import { nodeColumns, nodeListColumns } from '../output/columns.ts';
 import { onAction, type Shell } from '../session.ts';
 import { registerBackup } from './node-backup.ts';
 import { addMaintenance } from './node-maintenance.ts';
+import { registerCertificate } from './node-certificate.ts';
 
 export function register(program: Command, shell: Shell): void {
   const node = program.command('node').description('the boxes');
@@ -17,6 +18,7 @@ export function register(program: Command, shell: Shell): void {
   const show = outputOption(node.command('show').description('state, versions and components of the box'));
   registerBackup(node, shell);
   addMaintenance(node, shell);
+  registerCertificate(node, shell);
   onAction(show, shell, async ({ options, session }) => {
     const { body } = await session.client.request<Node>('GET', '/v1/node');
     session.printOne(body, nodeColumns);

@@ -22,8 +22,11 @@ export function register(program: Command, shell: Shell): void {
   onAction(
     outputOption(task.command('show <task>').description('show one task')),
     shell,
-    async ({ args: [id = ''], session }) => {
-      session.printOne(await session.client.tasks.get(id), taskColumns);
+    async ({ args: [id = ''], options, session }) => {
+      const found = await session.client.tasks.get(id);
+      session.printOne(found, taskColumns);
+      if (options.output && options.output !== 'table') return;
+      for (const { at, text } of found.log ?? []) session.print(`  ${at}  ${text}\n`);
     },
   );
 

@@ -193,6 +193,24 @@ export const nodeListColumns: Column<api.Node>[] = [
   of('memory', (node) => node.memory, bytes),
 ];
 
+export const certificateColumns: Column<api.Certificate>[] = [
+  of('subject', (certificate) => certificate.subject),
+  of('issuer', (certificate) => certificate.issuer),
+  of('names', (certificate) => certificate.names.join(', ')),
+  of('until', (certificate) => certificate.notAfter),
+  of('served', (certificate) => (certificate.served ? 'yes' : 'no: loopback needs none')),
+  of('fingerprint', (certificate) => certificate.fingerprint),
+];
+
+export const nicColumns: Column<api.Nic>[] = [
+  of('name', (nic) => nic.name),
+  of('link', (nic) => (nic.link === undefined ? undefined : nic.link ? 'up' : 'down')),
+  of('speed', (nic) => nic.speed && `${nic.speed} Mbit/s`),
+  of('mac', (nic) => nic.mac),
+  of('uplink', (nic) => nic.uplink),
+  of('note', (nic) => nic.refusal),
+];
+
 export const taskColumns: Column<api.Task>[] = [
   of('id', (task) => task.id),
   of('verb', (task) => task.verb),

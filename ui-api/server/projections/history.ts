@@ -17,37 +17,26 @@ export function projectHistory({ range, start, step, ...series }: Kept): History
   return { kind: 'history', range, start: time(start), step: step / 1_000, ...values, diskLatency: latency };
 }
 
-/** Averages of `count` neighbours; what is unknown doesn't count. */
-export function thin(values: readonly Value[], count: number): Value[] {
-  const groups = Array.from({ length: Math.ceil(values.length / count) }, (_, at) => values.slice(at * count, (at + 1) * count));
-  return groups.map((group) => {
-    const known = group.filter((value) => value !== null);
-    return known.length === 0 ? null : short(known.reduce((sum, value) => sum + value, 0) / known.length);
-  });
-}
-
 const sum = (left: readonly Value[], right: readonly Value[]): Value[] =>
   left.map((value, at) => (value === null && right[at] === null ? null : (value ?? 0) + (right[at] ?? 0)));
 
-/** Values that a line in a list has room for. */
-const shown = 30;
+const shorten = (values: readonly Value[]): Value[] => values.map(short);
 
-/** @param kept the same range of each VM, by id; none: the stretch is unknown, and so is its time */
-export function projectSparklines(kept: ReadonlyMap<string, Kept>, now: number): Sparklines {
+/** @param kept the last hour of each VM in few values, by id; none: the stretch is unknown, and so is its time */
+export function projectSparklines(kept: ReadonlyMap<string, Kept<'line'>>, now: number): Sparklines {
   const [any] = kept.values();
-  const count = any ? Math.ceil(any.cpu.length / shown) : 1;
   return {
     kind: 'sparklines',
     start: time(any?.start ?? now),
-    step: ((any?.step ?? 0) * count) / 1_000,
+    step: (any?.step ?? 0) / 1_000,
     vms: Object.fromEntries(
       [...kept].map(([id, { cpu, memory, diskRead, diskWrite, netReceived, netTransmitted }]) => [
         id,
         {
-          cpu: thin(cpu, count),
-          memory: thin(memory, count),
-          disk: thin(sum(diskRead, diskWrite), count),
-          network: thin(sum(netReceived, netTransmitted), count),
+          cpu: shorten(cpu),
+          memory: shorten(memory),
+          disk: shorten(sum(diskRead, diskWrite)),
+          network: shorten(sum(netReceived, netTransmitted)),
         },
       ]),
     ),

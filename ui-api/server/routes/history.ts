@@ -42,8 +42,8 @@ export function historyRoutes(app: Server, { port }: AppContext): void {
     schema: { summary: 'The last hour of every running VM, in few values', response: { 200: Sparklines } },
     handler: async ({ store }) => {
       const items = await allOf(store, virtualMachine);
-      const ids = items.filter(({ status }) => status?.created).flatMap(({ metadata }) => metadata.labels?.[idLabel] ?? []);
-      const kept = await Promise.all(ids.map(async (id) => [id, await port.history(id, 'hour')] as const));
+      const shown = new Set(items.flatMap(({ metadata }) => metadata.labels?.[idLabel] ?? []));
+      const kept = Object.entries(await port.recentUse()).filter(([id]) => shown.has(id));
       return projectSparklines(new Map(kept), Date.now());
     },
   });

@@ -9,7 +9,7 @@ import { fence } from '../../../appliance/resources/peer-kinds.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { ChangeQuery, ListQuery, NameParams, Page, strict } from '../../schemas/common.ts';
-import { BackupBody, BackupOut, Maintenance, MaintenanceBody, Node } from '../../schemas/objects.ts';
+import { BackupBody, BackupOut, Maintenance, MaintenanceBody, Nic, Node } from '../../schemas/objects.ts';
 import type { AppContext, Server } from '../context.ts';
 import { allOf } from '../all-of.ts';
 import { pageOf } from '../pages.ts';
@@ -83,6 +83,20 @@ export function nodeRoutes(app: Server, { port, config, version }: AppContext): 
       });
       return { kind: 'maintenance' as const, node: name, on, departures };
     },
+  });
+
+  app.get('/v1/node/nics', {
+    config: { permission: 'viewer' },
+    schema: {
+      summary: 'Network devices of this box that uplinks can be made of, and why not of others',
+      querystring: Type.Object({ ...ListQuery }, strict),
+      response: { 200: Page(Nic) },
+    },
+    handler: async ({ query }) =>
+      pageOf(
+        (await port.nics()).map((nic) => ({ kind: 'nic' as const, ...nic })),
+        query,
+      ),
   });
 
   app.post('/v1/node/backup', {

@@ -7,9 +7,9 @@ import { Page, strict } from '../../schemas/common.ts';
 import { Task } from '../../schemas/objects.ts';
 import { EmptyBody } from '../../schemas/vm.ts';
 import type { AppContext, Server } from '../context.ts';
+import { projectTask, projectTaskShortly } from '../projections/task.ts';
 
 const TaskParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64 }) });
-const shown = (task: TaskRecord) => ({ kind: 'task', ...task });
 const longestWait = 600;
 
 /** Seconds of `Prefer: wait=30` (RFC 7240); 0 without. */
@@ -51,7 +51,9 @@ export function taskRoutes(app: Server, { tasks }: AppContext): void {
       ),
       response: { 200: Page(Task) },
     },
-    handler: async ({ query }) => ({ items: tasks.list({ state: query.state, limit: query.limit ?? 100 }).map(shown) }),
+    handler: async ({ query }) => ({
+      items: tasks.list({ state: query.state, limit: query.limit ?? 100 }).map(projectTaskShortly),
+    }),
   });
 
   app.get('/v1/tasks/:id', {
@@ -64,7 +66,7 @@ export function taskRoutes(app: Server, { tasks }: AppContext): void {
       const task = await settled(tasks, params.id, seconds, gone.signal);
       if (!task) throw new CroftError('not-found', `There is no task ${params.id}.`);
       if (seconds > 0) reply.header('preference-applied', `wait=${seconds}`);
-      return shown(task);
+      return projectTask(task);
     },
   });
 
@@ -73,7 +75,7 @@ export function taskRoutes(app: Server, { tasks }: AppContext): void {
     schema: { summary: 'Cancel a task', params: TaskParams, body: EmptyBody, response: { 202: Task } },
     handler: async ({ params }, reply) => {
       reply.code(202);
-      return shown(await tasks.cancel(params.id));
+      return projectTask(await tasks.cancel(params.id));
     },
   });
 }

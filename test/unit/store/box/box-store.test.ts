@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EventRecord } from '../../../../appliance/reconcile/events.ts';
 import type { Task } from '../../../../appliance/reconcile/tasks.ts';
 import { keepFor, openBoxStore, type BoxStore } from '../../../../appliance/store/box/box-store.ts';
-import { etaOf } from '../../../../appliance/store/box/tasks.ts';
+import { etaOf, withStep } from '../../../../appliance/store/box/tasks.ts';
 import { firstUid } from '../../../../appliance/store/box/uids.ts';
 
 let directory: string;
@@ -30,6 +30,18 @@ afterEach(async () => {
 const about = { verb: 'image.build', target: { kind: 'Image', name: 'tiny' } };
 
 describe('tasks', () => {
+  it('keeps the steps it went through: what only counts on is one step, and there are never many', () => {
+    const steps = (...texts: string[]) => texts.reduce<Task['log']>((log, text, at) => withStep(log, { at: `t${at}`, text }), []);
+    expect(steps('sent 1 MiB', 'sent 2.5 MiB', 'sent 1 GiB', 'converting')).toEqual([
+      { at: 't0', text: 'sent 1 GiB' },
+      { at: 't3', text: 'converting' },
+    ]);
+    const many = steps('begin', ...Array.from({ length: 500 }, (_, at) => 'x'.repeat(at + 1)));
+    expect(many).toHaveLength(60);
+    expect(many?.[0]?.text).toBe('begin');
+    expect(many?.at(-1)?.text).toHaveLength(500);
+  });
+
   it('run to their end with progress that never goes back', async () => {
     const told: Task[] = [];
     box.tasks.subscribe((task) => told.push(task));
