@@ -9,7 +9,7 @@ import { access, chmod, mkdir, open, rename, rm, type FileHandle } from 'node:fs
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { CroftError } from '../../appliance/errors.ts';
-import { readTar, type TarEntry } from '../../appliance/host/tar.ts';
+import { readTar, type TarEntry } from '../../appliance/host/tar-read.ts';
 import type { VolumeDriver, VolumeResolver } from '../driver.ts';
 import { createLocks } from '../locks.ts';
 

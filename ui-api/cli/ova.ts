@@ -3,7 +3,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open, readdir, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readTar, type TarEntry } from '../../appliance/host/tar.ts';
+import { readTar, type TarEntry } from '../../appliance/host/tar-read.ts';
+import { maxDescriptor, parseManifest, type Manifest } from '../../appliance/ovf/manifest.ts';
 import { usageError } from './exit.ts';
 
 export type PackagedFile = { size: number; read(offset: number, length: number): AsyncIterable<Uint8Array> };
@@ -11,13 +12,11 @@ export type PackagedFile = { size: number; read(offset: number, length: number):
 export type OvfPackage = {
   descriptor: string;
   /** Digests its manifest gives, by file. */
-  manifest: Map<string, { algorithm: string; digest: string }>;
+  manifest: Manifest;
   /** @throws CliError usage when it is not in the package */
   file(name: string): Promise<PackagedFile>;
   close(): Promise<void>;
 };
-
-const maxDescriptor = 1_500_000;
 
 /** @throws CliError usage, CroftError `invalid-input` for a broken tar */
 export async function openPackage(path: string): Promise<OvfPackage> {
@@ -96,16 +95,6 @@ function only(names: string[], path: string): string {
     );
   }
   return name;
-}
-
-/** `SHA256(disk.vmdk)= <hex>` of each line. */
-export function parseManifest(text: string): OvfPackage['manifest'] {
-  const found: OvfPackage['manifest'] = new Map();
-  for (const line of text.split(/\r?\n/)) {
-    const [, algorithm, name, digest] = /^(SHA1|SHA256|SHA512)\s*\(([^)]+)\)\s*=\s*([0-9a-fA-F]+)\s*$/.exec(line) ?? [];
-    if (algorithm && name && digest) found.set(name, { algorithm: algorithm.toLowerCase(), digest: digest.toLowerCase() });
-  }
-  return found;
 }
 
 /** SHA-256 of a file, having held it to the manifest. @throws CliError usage on a mismatch */

@@ -4,10 +4,11 @@ import { describe, expect, it } from 'vitest';
 import { CroftError } from '../../../appliance/errors.ts';
 import { planImport } from '../../../appliance/ovf/plan.ts';
 import { readOvf, unitBytes } from '../../../appliance/ovf/read.ts';
-import { readTar, tarEnd, tarHeader, tarPadding } from '../../../appliance/host/tar.ts';
+import { parseManifest } from '../../../appliance/ovf/manifest.ts';
+import { readTar } from '../../../appliance/host/tar-read.ts';
+import { tarEnd, tarHeader, tarPadding } from '../../../appliance/host/tar.ts';
 import { writeOvf } from '../../../appliance/ovf/write.ts';
 import { parseXml } from '../../../appliance/ovf/xml.ts';
-import { parseManifest } from '../../../ui-api/cli/ova.ts';
 
 /** As VMware's tools write them: prefixes, units, a vmw:Config, controllers out of order. */
 const vmware = `<?xml version="1.0" encoding="UTF-8"?>
