@@ -15,6 +15,7 @@ export type VmAction =
   | 'soft-reboot'
   | 'freeze'
   | 'unfreeze'
+  | 'migrate'
   | 'delete'
   | 'console'
   | 'vnc';
@@ -46,6 +47,7 @@ export const actionStates = {
   'soft-reboot': ['Running'],
   freeze: ['Running'],
   unfreeze: ['Running', 'Paused'],
+  migrate: ['Running'],
   delete: everyState,
   console: ['Running', 'Paused', 'Stopping'],
   vnc: ['Running', 'Paused', 'Stopping'],

@@ -23,7 +23,15 @@ const hashFile = '.hash';
 const buildTimeout = 180_000;
 
 /** What a build is made of, from the top of the tree. */
-const inputs = ['ui-api/console', 'ui-api/client', 'appliance/vm/lifecycle.ts', 'package-lock.json'];
+const inputs = [
+  'ui-api/console',
+  'ui-api/client',
+  'appliance/vm/lifecycle.ts',
+  'appliance/errors.ts',
+  'appliance/ovf/manifest.ts',
+  'appliance/ovf/tar-read.ts',
+  'package-lock.json',
+];
 const skipped = new Set(['dist', 'node_modules']);
 
 const compressBrotli = promisify(brotliCompress);

@@ -35,6 +35,7 @@ const router = createBrowserRouter([
           { index: true, lazy: async () => ({ Component: (await import('./pages/overview.tsx')).OverviewPage }) },
           { path: 'vms', lazy: async () => ({ Component: (await import('./pages/vm-list.tsx')).VmListPage }) },
           { path: 'vms/new', lazy: async () => ({ Component: (await import('./pages/vm-create.tsx')).VmCreatePage }) },
+          { path: 'vms/import', lazy: async () => ({ Component: (await import('./pages/vm-import.tsx')).VmImportPage }) },
           { path: 'vms/:name', Component: () => <Navigate to="overview" replace /> },
           { path: 'vms/:name/:tab', lazy: async () => ({ Component: (await import('./pages/vm-detail.tsx')).VmDetailPage }) },
           { path: 'images', lazy: async () => ({ Component: (await import('./pages/images.tsx')).ImagesPage }) },

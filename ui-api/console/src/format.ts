@@ -34,6 +34,10 @@ export const formatUtc = (time: string): string => `${new Date(time).toISOString
 
 export const formatPercent = (fraction: number): string => `${Math.round(fraction * 100)} %`;
 
+/** Whether one of the values has the filter's text in it. */
+export const includesText = (filter: string, ...values: readonly (string | number | undefined)[]): boolean =>
+  values.join('\n').toLowerCase().includes(filter.toLowerCase());
+
 /** `2 Gi`, `512Mi`, `1.5 GiB` or plain bytes → bytes; undefined for anything else. */
 export function parseSize(value: string): number | undefined {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)i?b?\s*$/i.exec(value);

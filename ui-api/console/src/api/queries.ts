@@ -1,6 +1,6 @@
 /** What the console reads. Nothing here polls: live.ts says when something changed. */
-import { QueryClient, queryOptions, useQuery } from '@tanstack/react-query';
-import type { ApiEvent, Explanation, History, Node, Page, Sparklines, Task } from '../../../client/types.ts';
+import { keepPreviousData, QueryClient, queryOptions, useQuery } from '@tanstack/react-query';
+import type { ApiEvent, Certificate, Explanation, History, Node, Page, Sparklines, Task } from '../../../client/types.ts';
 import { ApiProblem } from '../../../client/problem.ts';
 import { client } from './client.ts';
 
@@ -67,6 +67,20 @@ export const poolsQuery = queryOptions({ queryKey: ['pools'], queryFn: ({ signal
 export const disksQuery = queryOptions({ queryKey: ['pools', 'disks'], queryFn: ({ signal }) => client.disks.list({}, signal) });
 export const sizesQuery = queryOptions({ queryKey: ['sizes'], queryFn: ({ signal }) => client.instancetypes.list({}, signal) });
 export const nodeQuery = queryOptions({ queryKey: ['node'], queryFn: ({ signal }) => read<Node>('/v1/node', {}, signal) });
+export const nodesQuery = queryOptions({
+  queryKey: ['node', 'all'],
+  queryFn: ({ signal }) => readItems<Node>('/v1/nodes', {}, signal),
+});
+export const nicsQuery = queryOptions({
+  queryKey: ['uplinks', 'nics'],
+  queryFn: ({ signal }) => client.nics.list({}, signal),
+  // Cables are plugged and pulled without a word: read again whenever it is looked at.
+  staleTime: 0,
+});
+export const certificateQuery = queryOptions({
+  queryKey: ['certificate'],
+  queryFn: ({ signal }) => read<Certificate>('/v1/node/certificate', {}, signal),
+});
 /** Whose history: a VM's, or the box's own. */
 export type HistoryOf = { vm: string; project: string } | 'node';
 export const historyQuery = (of: HistoryOf, range: History['range']) =>
@@ -87,6 +101,14 @@ export const tasksQuery = queryOptions({
   queryKey: ['tasks'],
   queryFn: ({ signal }) => readItems<Task>('/v1/tasks', { limit: 100 }, signal),
 });
+/** One task with its log; `version` tells what was known of it when it was asked for. */
+export const taskQuery = (id: string, version: string) =>
+  queryOptions({
+    queryKey: ['tasks', id, version],
+    queryFn: ({ signal }) => read<Task>(`/v1/tasks/${encodeURIComponent(id)}`, {}, signal),
+    placeholderData: keepPreviousData,
+    gcTime: 10_000,
+  });
 export const eventsQuery = (about: { kind?: string; name?: string; project?: string } = {}) =>
   queryOptions({
     queryKey: ['events', about],

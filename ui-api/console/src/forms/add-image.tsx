@@ -1,4 +1,4 @@
-/** A new image: well-known, sent from here, fetched, built, or taken from the box. */
+/** New images: well-known, sent from here (several at once), fetched, built, or taken from the box. */
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { ImageCreate } from '../../../client/types.ts';
@@ -30,13 +30,15 @@ function nameFrom(path: string): string {
     .slice(0, 63);
 }
 
-type Props = { taken: readonly string[] /** Dropped on the page. */; dropped?: File | undefined; onClose: () => void };
+type Props = { taken: readonly string[] /** Dropped on the page. */; dropped?: readonly File[]; onClose: () => void };
 
-export function AddImage({ taken, dropped, onClose }: Props) {
-  const [kind, setKind] = useState<Kind>(dropped ? 'upload' : 'catalogue');
+export function AddImage({ taken, dropped = [], onClose }: Props) {
+  const [kind, setKind] = useState<Kind>(dropped.length > 0 ? 'upload' : 'catalogue');
   const [build, setBuild] = useState<Build>(taken.includes('tiny') ? 'debian' : 'tiny');
   const [place, setPlace] = useState('');
-  const [file, setFile] = useState(dropped);
+  const [files, setFiles] = useState(dropped);
+  /** Of several files, by their place. */
+  const [ownNames, setOwnNames] = useState<Readonly<Record<number, string>>>({});
   const [checksum, setChecksum] = useState('');
   const [ownEntry, setEntry] = useState<string>();
   const [ownName, setOwnName] = useState<string>();
@@ -44,7 +46,7 @@ export function AddImage({ taken, dropped, onClose }: Props) {
   const entry = ownEntry ?? catalogue[0]?.name ?? '';
   const names: Record<Kind, string> = {
     catalogue: entry.replaceAll('.', '-'),
-    upload: nameFrom(file?.name ?? ''),
+    upload: nameFrom(files[0]?.name ?? ''),
     url: nameFrom(place),
     build,
     file: nameFrom(place),
@@ -58,25 +60,43 @@ export function AddImage({ taken, dropped, onClose }: Props) {
   };
   const isMissing: Record<Kind, boolean> = {
     catalogue: entry === '',
-    upload: file === undefined,
+    upload: files.length === 0,
     url: place.trim() === '',
     build: false,
     file: place.trim() === '',
   };
   const name = ownName ?? names[kind];
-  const nameError = name !== '' && !isName(name) ? text.create.nameBad : undefined;
-  const hasChecksum = kind === 'upload' || kind === 'url' || kind === 'file';
-  async function add(): Promise<void> {
-    const given = hasChecksum && checksum.trim() !== '' ? { checksum: checksum.trim() } : {};
-    await client.images.create({ name, source: sources[kind], ...given });
-    if (kind === 'upload' && file) startSending(name, file, { onFailure: notifyUpload });
+  const isSeveral = kind === 'upload' && files.length > 1;
+  const wished = isSeveral ? files.map((file, index) => ownNames[index] ?? nameFrom(file.name)) : [name];
+  const errorOf = (each: string): string | undefined =>
+    each !== '' && !isName(each)
+      ? text.create.nameBad
+      : wished.indexOf(each) !== wished.lastIndexOf(each) || (isSeveral && taken.includes(each))
+        ? text.images.nameTwice
+        : undefined;
+  const hasChecksum = (kind === 'upload' && !isSeveral) || kind === 'url' || kind === 'file';
+
+  async function upload(): Promise<void> {
+    for (const [index, file] of files.entries()) {
+      const image = wished[index] ?? '';
+      try {
+        await client.images.create({ name: image, source: { upload: {} }, ...checksumOf() });
+        startSending(image, file, { onFailure: notifyUpload });
+      } catch (error) {
+        // The others are sent all the same; a single one says it in this dialog.
+        if (!isSeveral) throw error;
+        notifyUpload(image, error);
+      }
+    }
   }
+  const checksumOf = () => (hasChecksum && checksum.trim() !== '' ? { checksum: checksum.trim() } : {});
+  const add = () => (kind === 'upload' ? upload() : client.images.create({ name, source: sources[kind], ...checksumOf() }));
   return (
     <Dialog
       title={text.images.add}
       submit={text.common.add}
       width="medium"
-      isDisabled={name === '' || nameError !== undefined || isMissing[kind]}
+      isDisabled={wished.some((each) => each === '' || errorOf(each) !== undefined) || isMissing[kind]}
       onSubmit={add}
       onClose={onClose}
     >
@@ -97,7 +117,9 @@ export function AddImage({ taken, dropped, onClose }: Props) {
           options={catalogue.map(({ name: value, title }) => ({ value, label: title }))}
         />
       )}
-      {kind === 'upload' && <FileField label={text.images.upload} help={text.images.uploadHelp} file={file} onFile={setFile} />}
+      {kind === 'upload' && (
+        <FileField label={text.images.upload} help={text.images.uploadHelp} isMany files={files} onFiles={setFiles} />
+      )}
       {kind === 'build' && (
         <ChoiceTiles
           legend={text.vms.image}
@@ -136,7 +158,20 @@ export function AddImage({ taken, dropped, onClose }: Props) {
           help={text.images.checksumHelp}
         />
       )}
-      <TextField label={text.common.name} pointer="/name" isRequired value={name} onChange={setOwnName} error={nameError} />
+      {isSeveral ? (
+        wished.map((each, index) => (
+          <TextField
+            key={`${index} ${files[index]?.name}`}
+            label={text.images.nameOf(files[index]?.name ?? '')}
+            isRequired
+            value={each}
+            onChange={(next) => setOwnNames({ ...ownNames, [index]: next })}
+            error={errorOf(each)}
+          />
+        ))
+      ) : (
+        <TextField label={text.common.name} pointer="/name" isRequired value={name} onChange={setOwnName} error={errorOf(name)} />
+      )}
     </Dialog>
   );
 }

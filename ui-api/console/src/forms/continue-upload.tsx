@@ -1,5 +1,5 @@
 import { useState } from 'react';
-import { isSameFile, startSending } from '../api/uploads.ts';
+import { isSameFile, partOf, startSending } from '../api/uploads.ts';
 import { text } from '../i18n/text.ts';
 import { Dialog } from '../ui/dialog.tsx';
 import { FileField } from '../ui/file-field.tsx';
@@ -10,7 +10,7 @@ export function ContinueUpload({ image, onClose }: { image: string; onClose: () 
   const [file, setFile] = useState<File>();
   const isOther = file !== undefined && !isSameFile(image, file);
   const send = async () => {
-    if (file) startSending(image, file, { onFailure: notifyUpload });
+    if (file) startSending(image, file, { onFailure: notifyUpload }, partOf(image));
   };
   return (
     <Dialog
@@ -24,8 +24,8 @@ export function ContinueUpload({ image, onClose }: { image: string; onClose: () 
         label={text.images.upload}
         help={text.images.continueHelp}
         error={isOther ? text.images.otherFile : undefined}
-        file={file}
-        onFile={setFile}
+        files={file ? [file] : []}
+        onFiles={([chosen]) => setFile(chosen)}
       />
     </Dialog>
   );

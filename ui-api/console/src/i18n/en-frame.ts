@@ -70,7 +70,7 @@ export const enFrame = {
     commands: 'Commands',
     none: 'Nothing of this name',
     console: (name: string) => `Console of ${name}`,
-    help: 'Ctrl+K opens this, / filters a list, c creates a machine, arrow keys choose, Enter opens.',
+    help: 'Arrow keys choose, Enter opens. ? shows all keys.',
     found: (number: number) => `${number} found`,
   },
   live: {
@@ -154,6 +154,11 @@ export const enFrame = {
     unknown: 'Unknown',
     disabled: 'Disabled',
     active: 'Active',
+    valid: 'Valid',
+    ending: 'Ends soon',
+    ended: 'Ended',
+    fenced: 'Fenced',
+    silent: 'Silent',
   },
   building: 'The console is being built',
 } as const;

@@ -43,6 +43,7 @@ export const enVms = {
     unpause: 'Resume',
     reset: 'Reset',
     'soft-reboot': 'Ask guest to reboot',
+    migrate: 'Migrate…',
     delete: 'Delete',
     console: 'Open console',
     vnc: 'Open screen',

@@ -2,7 +2,8 @@
 import { enBox } from './en-box.ts';
 import { enCharts } from './en-charts.ts';
 import { enHardware } from './en-hardware.ts';
+import { enTransfer } from './en-transfer.ts';
 import { enFrame } from './en-frame.ts';
 import { enVms } from './en-vms.ts';
 
-export const en = { ...enFrame, ...enVms, ...enBox, ...enHardware, ...enCharts } as const;
+export const en = { ...enFrame, ...enVms, ...enBox, ...enHardware, ...enCharts, ...enTransfer } as const;

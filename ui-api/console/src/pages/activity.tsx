@@ -1,7 +1,6 @@
-import { Tab, Tabs, TabTitleText } from '@patternfly/react-core';
 import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
-import { useNavigate, useParams } from 'react-router';
+import { useParams } from 'react-router';
 import { eventsQuery, useSession } from '../api/queries.ts';
 import { text } from '../i18n/text.ts';
 import { AuditTable } from '../ui/audit-table.tsx';
@@ -9,6 +8,7 @@ import { Empty } from '../ui/empty.tsx';
 import { EventTable } from '../ui/event-table.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
+import { RoutedTabs } from '../ui/routed-tabs.tsx';
 import { TaskTable } from '../ui/task-table.tsx';
 
 const tabs = ['tasks', 'events', 'audit'] as const;
@@ -22,23 +22,15 @@ const bodies: Record<TabName, () => ReactNode> = {
 
 export function ActivityPage() {
   const { tab = 'tasks' } = useParams();
-  const navigate = useNavigate();
   const active = tabs.find((each) => each === tab) ?? 'tasks';
   return (
     <PageFrame title={text.activity.title}>
-      <Tabs
-        activeKey={active}
-        onSelect={(_event, key) => void navigate(`/activity/${key}`)}
-        aria-label={text.activity.title}
-        mountOnEnter
-        unmountOnExit
-      >
-        {tabs.map((each) => (
-          <Tab key={each} eventKey={each} title={<TabTitleText>{text.activity.tabs[each]}</TabTitleText>}>
-            <div className="croft-tab-body">{each === active && bodies[each]()}</div>
-          </Tab>
-        ))}
-      </Tabs>
+      <RoutedTabs
+        label={text.activity.title}
+        active={active}
+        pathOf={(each) => `/activity/${each}`}
+        tabs={tabs.map((name) => ({ name, title: text.activity.tabs[name], body: bodies[name] }))}
+      />
     </PageFrame>
   );
 }

@@ -8,15 +8,15 @@ import { imagesQuery, vmsQuery } from '../api/queries.ts';
 import { isWaiting, stopSending, useSendings, type Sending } from '../api/uploads.ts';
 import { AddImage } from '../forms/add-image.tsx';
 import { ContinueUpload } from '../forms/continue-upload.tsx';
-import { formatBytes } from '../format.ts';
+import { formatBytes, includesText } from '../format.ts';
 import { useRefusal } from '../hooks/use-role.ts';
 import { text } from '../i18n/text.ts';
 import { ActionButton } from '../ui/action-button.tsx';
 import type { Action } from '../ui/action-menu.tsx';
 import { Age } from '../ui/age.tsx';
-import { Confirm, type Confirmation } from '../ui/confirm.tsx';
+import { useConfirm } from '../ui/confirm.tsx';
 import { Empty } from '../ui/empty.tsx';
-import { takeFile } from '../ui/file-field.tsx';
+import { takeFiles } from '../ui/file-field.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
 import { ResourceTable } from '../ui/resource-table.tsx';
@@ -36,9 +36,9 @@ export function ImagesPage() {
   const query = useQuery(imagesQuery);
   const { data: vms = [] } = useQuery(vmsQuery);
   const sendings = useSendings();
-  const [adding, setAdding] = useState<{ file?: File }>();
+  const [adding, setAdding] = useState<{ files?: readonly File[] }>();
   const [continuing, setContinuing] = useState<string>();
-  const [ask, setAsk] = useState<Confirmation>();
+  const { ask, question } = useConfirm();
   const refusal = useRefusal()('operator');
   const navigate = useNavigate();
   const usersOf = (image: Image) => vms.filter((vm) => vm.image === image.name).length;
@@ -75,7 +75,7 @@ export function ImagesPage() {
       ? [{ id: 'stop', label: text.images.stopSending, run: () => stopSending(image.name) }]
       : []),
   ];
-  const drop = (event: DragEvent) => takeFile(event, (file) => refusal ?? setAdding({ file }));
+  const drop = (event: DragEvent) => takeFiles(event, (files) => refusal ?? setAdding({ files }));
   return (
     <PageFrame title={text.images.title} actions={add}>
       <div className="croft-drop-page" onDragOver={(event) => event.preventDefault()} onDrop={drop}>
@@ -87,9 +87,7 @@ export function ImagesPage() {
               columns={columns}
               idOf={({ name }) => name}
               nameOf={({ name }) => name}
-              matches={(image, filter) =>
-                `${image.name} ${image.state} ${sourceText(image)}`.toLowerCase().includes(filter.toLowerCase())
-              }
+              matches={(image, filter) => includesText(filter, image.name, image.state, sourceText(image))}
               actions={(image) => [
                 ...uploadActions(image),
                 {
@@ -104,7 +102,7 @@ export function ImagesPage() {
                   refusal,
                   isDanger: true,
                   run: () =>
-                    setAsk({
+                    ask({
                       title: text.images.deleteTitle(image.name),
                       body: text.images.deleteBody,
                       submit: text.common.delete,
@@ -123,10 +121,14 @@ export function ImagesPage() {
         {refusal === undefined && <p className="croft-quiet croft-small">{text.images.drop}</p>}
       </div>
       {adding && (
-        <AddImage taken={(query.data ?? []).map(({ name }) => name)} dropped={adding.file} onClose={() => setAdding(undefined)} />
+        <AddImage
+          taken={(query.data ?? []).map(({ name }) => name)}
+          dropped={adding.files ?? []}
+          onClose={() => setAdding(undefined)}
+        />
       )}
       {continuing && <ContinueUpload image={continuing} onClose={() => setContinuing(undefined)} />}
-      {ask && <Confirm ask={ask} onClose={() => setAsk(undefined)} />}
+      {question}
     </PageFrame>
   );
 }
@@ -135,6 +137,7 @@ function ImageState({ image, sendings }: { image: Image; sendings: readonly Send
   const sending = sendings.find((each) => each.image === image.name);
   if (sending) {
     const { done, total } = sending;
+    if (sending.isWaiting) return <StateReason state="pending" reason={text.images.sendingWaits} />;
     return (
       <StateReason state="sending" progress={done / total} reason={text.images.sending(formatBytes(done), formatBytes(total))} />
     );

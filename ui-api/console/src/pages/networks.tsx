@@ -7,9 +7,10 @@ import { client } from '../api/client.ts';
 import { networksQuery, uplinksQuery, vmsQuery } from '../api/queries.ts';
 import { CreateNetwork } from '../forms/create-network.tsx';
 import { useRefusal } from '../hooks/use-role.ts';
+import { includesText } from '../format.ts';
 import { text } from '../i18n/text.ts';
 import { ActionButton } from '../ui/action-button.tsx';
-import { Confirm, type Confirmation } from '../ui/confirm.tsx';
+import { type Confirmation, useConfirm } from '../ui/confirm.tsx';
 import { Empty } from '../ui/empty.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
@@ -26,7 +27,7 @@ export function NetworksPage() {
   const { data: uplinks = [] } = useQuery(uplinksQuery);
   const [view, setView] = useState<View>('table');
   const [isCreating, setCreating] = useState(false);
-  const [ask, setAsk] = useState<Confirmation>();
+  const { ask, question } = useConfirm();
   const refusal = useRefusal()('operator');
   const vmsOn = (network: Network) => vms.filter(({ nics }) => nics.some((nic) => nic.network === network.name));
 
@@ -99,9 +100,7 @@ export function NetworksPage() {
               columns={columns}
               idOf={({ name }) => name}
               nameOf={({ name }) => name}
-              matches={({ name, vlan, address, uplink }, filter) =>
-                `${name} ${vlan} ${address} ${uplink}`.toLowerCase().includes(filter.toLowerCase())
-              }
+              matches={({ name, vlan, address, uplink }, filter) => includesText(filter, name, vlan, address, uplink)}
               tools={views}
               actions={(network) => [
                 {
@@ -109,7 +108,7 @@ export function NetworksPage() {
                   label: text.common.delete,
                   refusal: refusal ?? (vmsOn(network).length > 0 ? text.networks.inUse(vmsOn(network).length) : undefined),
                   isDanger: true,
-                  run: () => setAsk(remove(network)),
+                  run: () => ask(remove(network)),
                 },
               ]}
               empty={
@@ -122,7 +121,7 @@ export function NetworksPage() {
         }
       </Loaded>
       {isCreating && <CreateNetwork onClose={() => setCreating(false)} />}
-      {ask && <Confirm ask={ask} onClose={() => setAsk(undefined)} />}
+      {question}
     </PageFrame>
   );
 }

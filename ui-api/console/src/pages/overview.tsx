@@ -6,8 +6,18 @@ import { useQuery } from '@tanstack/react-query';
 import type { ReactNode } from 'react';
 import { Link } from 'react-router';
 import type { Node, Vm } from '../../../client/types.ts';
-import { eventsQuery, imagesQuery, networksQuery, nodeQuery, poolsQuery, vmsQuery, volumesQuery } from '../api/queries.ts';
-import { formatBytes } from '../format.ts';
+import {
+  certificateQuery,
+  eventsQuery,
+  imagesQuery,
+  networksQuery,
+  nodeQuery,
+  poolsQuery,
+  vmsQuery,
+  volumesQuery,
+} from '../api/queries.ts';
+import { validityOf } from '../api/validity.ts';
+import { formatAge, formatBytes } from '../format.ts';
 import { text } from '../i18n/text.ts';
 import { EventList } from '../ui/event-list.tsx';
 import { Loaded } from '../ui/loaded.tsx';
@@ -29,6 +39,7 @@ export function OverviewPage() {
   const { data: networks = [] } = useQuery(networksQuery);
   const { data: volumes = [] } = useQuery(volumesQuery);
   const { data: events = [] } = useQuery(eventsQuery());
+  const { data: certificate } = useQuery(certificateQuery);
 
   const bad = <T extends { name: string; state: string; reason?: string }>(
     kind: string,
@@ -53,6 +64,10 @@ export function OverviewPage() {
       () => '/node',
     ),
   ];
+  if (certificate?.served && certificate.notAfter && validityOf(certificate) !== 'valid') {
+    const words = text.certificate.endsSoon(formatAge(certificate.notAfter));
+    needs.push({ id: 'certificate', words, to: '/settings/certificate' });
+  }
   const capacity = pools.reduce((sum, pool) => sum + (pool.capacity ?? 0), 0);
   const used = pools.reduce((sum, pool) => sum + (pool.used ?? 0), 0);
   const provisioned = pools.reduce((sum, pool) => sum + (pool.provisioned ?? 0), 0);

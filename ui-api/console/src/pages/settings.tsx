@@ -1,54 +1,48 @@
-import { Tab, Tabs, TabTitleText } from '@patternfly/react-core';
 import type { ReactNode } from 'react';
-import { useNavigate, useParams } from 'react-router';
+import { useParams } from 'react-router';
 import { useSession } from '../api/queries.ts';
 import { text } from '../i18n/text.ts';
 import { Empty } from '../ui/empty.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
+import { RoutedTabs } from '../ui/routed-tabs.tsx';
 import { AboutTab } from './settings/about.tsx';
+import { BackupTab } from './settings/backup.tsx';
+import { CertificateTab } from './settings/certificate.tsx';
 import { PoolsTab } from './settings/pools.tsx';
 import { TokensTab } from './settings/tokens.tsx';
 import { UplinksTab } from './settings/uplinks.tsx';
 import { UsersTab } from './settings/users.tsx';
 
-const tabs = ['users', 'tokens', 'pools', 'uplinks', 'about'] as const;
-type TabName = (typeof tabs)[number];
+const forAdmins =
+  (Body: () => ReactNode): (() => ReactNode) =>
+  () => (
+    <AdminOnly>
+      <Body />
+    </AdminOnly>
+  );
 
-const bodies: Record<TabName, () => ReactNode> = {
-  users: () => (
-    <AdminOnly>
-      <UsersTab />
-    </AdminOnly>
-  ),
-  tokens: () => (
-    <AdminOnly>
-      <TokensTab />
-    </AdminOnly>
-  ),
+const bodies = {
+  users: forAdmins(UsersTab),
+  tokens: forAdmins(TokensTab),
   pools: () => <PoolsTab />,
   uplinks: () => <UplinksTab />,
+  certificate: () => <CertificateTab />,
+  backup: forAdmins(BackupTab),
   about: () => <AboutTab />,
 };
+type TabName = keyof typeof bodies;
+const tabs = Object.keys(bodies) as TabName[];
 
 export function SettingsPage() {
   const { tab = 'users' } = useParams();
-  const navigate = useNavigate();
-  const active = tabs.find((each) => each === tab) ?? 'users';
   return (
     <PageFrame title={text.settings.title}>
-      <Tabs
-        activeKey={active}
-        onSelect={(_event, key) => void navigate(`/settings/${key}`)}
-        aria-label={text.settings.title}
-        mountOnEnter
-        unmountOnExit
-      >
-        {tabs.map((each) => (
-          <Tab key={each} eventKey={each} title={<TabTitleText>{text.settings.tabs[each]}</TabTitleText>}>
-            <div className="croft-tab-body">{each === active && bodies[each]()}</div>
-          </Tab>
-        ))}
-      </Tabs>
+      <RoutedTabs
+        label={text.settings.title}
+        active={tabs.find((each) => each === tab) ?? 'users'}
+        pathOf={(each) => `/settings/${each}`}
+        tabs={tabs.map((name) => ({ name, title: text.settings.tabs[name], body: bodies[name] }))}
+      />
     </PageFrame>
   );
 }

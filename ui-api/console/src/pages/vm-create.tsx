@@ -2,11 +2,12 @@
 import { Alert, Button, Form, Spinner } from '@patternfly/react-core';
 import { useQuery } from '@tanstack/react-query';
 import { useMemo, useRef, useState, type FormEvent } from 'react';
-import { useNavigate, useSearchParams } from 'react-router';
+import { Link, useNavigate, useSearchParams } from 'react-router';
 import type { Image, InstanceType, Vm } from '../../../client/types.ts';
 import { client } from '../api/client.ts';
 import { imagesQuery, networksQuery, nodeQuery, queryClient, sizesQuery, vmQuery, vmsQuery } from '../api/queries.ts';
 import { formatBytes, parseSize } from '../format.ts';
+import { AddImage } from '../forms/add-image.tsx';
 import { MoreOptions } from '../forms/vm-more-options.tsx';
 import {
   bySize,
@@ -72,6 +73,7 @@ function CreateForm({ vms, images, sizes }: { vms: readonly Vm[]; images: readon
   }));
   const [isPending, setPending] = useState(false);
   const [error, setError] = useState<unknown>();
+  const [isAddingImage, setAddingImage] = useState(false);
   const attempt = useRef({ json: '', key: '' });
   const { data: networks = [] } = useQuery(networksQuery);
   const { data: node } = useQuery(nodeQuery);
@@ -136,6 +138,12 @@ function CreateForm({ vms, images, sizes }: { vms: readonly Vm[]; images: readon
             }))}
             help={image && image.state !== 'ready' ? text.create.notReady(stateWord(image.state)) : undefined}
           />
+          <div className="croft-actions croft-small">
+            <ActionButton variant="link" isInline refusal={refusal} onClick={() => setAddingImage(true)}>
+              {text.create.addImage}
+            </ActionButton>
+            <Link to="/vms/import">{text.import.offer}</Link>
+          </div>
           <ChoiceTiles
             legend={text.create.size}
             isRequired
@@ -197,6 +205,7 @@ function CreateForm({ vms, images, sizes }: { vms: readonly Vm[]; images: readon
         </Form>
       </FieldErrors>
       <SameAs texts={texts} />
+      {isAddingImage && <AddImage taken={images.map(({ name }) => name)} onClose={() => setAddingImage(false)} />}
     </div>
   );
 }

@@ -1,5 +1,4 @@
 /** One VM: its state and why, its actions, and a tab for each part of it. */
-import { Tab, Tabs, TabTitleText } from '@patternfly/react-core';
 import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, type ReactNode } from 'react';
 import { Link, useNavigate, useParams, useSearchParams } from 'react-router';
@@ -14,7 +13,9 @@ import { ActionMenu } from '../ui/action-menu.tsx';
 import { Empty } from '../ui/empty.tsx';
 import { Loaded } from '../ui/loaded.tsx';
 import { PageFrame } from '../ui/page-frame.tsx';
+import { RoutedTabs } from '../ui/routed-tabs.tsx';
 import { StateLabel } from '../ui/state-label.tsx';
+import { RunningTask } from '../vm/running-tasks.tsx';
 import { can, stateRefusal, vmPath } from '../vm/state.ts';
 import { ActivityTab } from '../vm/tabs/activity.tsx';
 import { DisksTab } from '../vm/tabs/disks.tsx';
@@ -107,20 +108,13 @@ function Detail({ vm, tab }: { vm: Vm; tab: TabName }) {
       }
     >
       <WhyNot vm={vm} />
-      <Tabs
-        activeKey={tab}
-        onSelect={(_event, key) => void navigate(vmPath(vm, String(key)))}
-        aria-label={vm.name}
-        mountOnEnter
-        unmountOnExit
-        className="croft-tabs"
-      >
-        {tabs.map((each) => (
-          <Tab key={each} eventKey={each} title={<TabTitleText>{titleOf(each, vm)}</TabTitleText>}>
-            <div className="croft-tab-body">{each === tab && bodies[each](vm)}</div>
-          </Tab>
-        ))}
-      </Tabs>
+      <RunningTask vm={vm} />
+      <RoutedTabs
+        label={vm.name}
+        active={tab}
+        pathOf={(each) => vmPath(vm, each)}
+        tabs={tabs.map((name) => ({ name, title: titleOf(name, vm), body: () => bodies[name](vm) }))}
+      />
       {dialogs}
     </PageFrame>
   );

@@ -3,7 +3,7 @@ import TerminalIcon from '@patternfly/react-icons/dist/esm/icons/terminal-icon';
 import { useQuery } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { Link, useNavigate } from 'react-router';
-import type { Sparklines, Vm } from '../../../client/types.ts';
+import type { Sparklines, Task, Vm } from '../../../client/types.ts';
 import { sparklinesQuery, vmsQuery } from '../api/queries.ts';
 import { Sparkline } from '../charts/sparkline.tsx';
 import { formatBytes } from '../format.ts';
@@ -17,9 +17,10 @@ import { ResourceTable } from '../ui/resource-table.tsx';
 import { StateReason } from '../ui/state-label.tsx';
 import type { Column } from '../ui/table-sort.ts';
 import { can, matchesVm, stateRefusal, vmKey, vmPath } from '../vm/state.ts';
+import { taskWords, useVmTasks } from '../vm/running-tasks.tsx';
 import { runVmAction, useVmActions } from '../vm/use-vm-actions.tsx';
 
-const columnsWith = (lines: Sparklines['vms']): readonly Column<Vm>[] => [
+const columnsWith = (lines: Sparklines['vms'], tasks: ReadonlyMap<string, Task>): readonly Column<Vm>[] => [
   {
     id: 'name',
     title: text.vms.name,
@@ -34,7 +35,10 @@ const columnsWith = (lines: Sparklines['vms']): readonly Column<Vm>[] => [
     id: 'state',
     title: text.vms.state,
     sortValue: (vm) => vm.state,
-    cell: (vm) => <StateReason state={vm.state} reason={vm.reason} />,
+    cell: (vm) => {
+      const task = tasks.get(vmKey(vm));
+      return <StateReason state={vm.state} reason={task ? taskWords(task) : vm.reason} />;
+    },
   },
   {
     id: 'address',
@@ -100,15 +104,21 @@ const columnsWith = (lines: Sparklines['vms']): readonly Column<Vm>[] => [
 export function VmListPage() {
   const query = useQuery(vmsQuery);
   const { data: lines } = useQuery(sparklinesQuery);
-  const columns = useMemo(() => columnsWith(lines?.vms ?? {}), [lines]);
+  const tasks = useVmTasks();
+  const columns = useMemo(() => columnsWith(lines?.vms ?? {}, tasks), [lines, tasks]);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const { actionsOf, askDelete, dialogs } = useVmActions();
   const refusal = useRefusal()('operator');
   const navigate = useNavigate();
   const create = (
-    <ActionButton variant="primary" refusal={refusal} onClick={() => void navigate('/vms/new')}>
-      {text.vms.create}
-    </ActionButton>
+    <>
+      <ActionButton variant="secondary" refusal={refusal} onClick={() => void navigate('/vms/import')}>
+        {text.import.short}
+      </ActionButton>
+      <ActionButton variant="primary" refusal={refusal} onClick={() => void navigate('/vms/new')}>
+        {text.vms.create}
+      </ActionButton>
+    </>
   );
 
   return (

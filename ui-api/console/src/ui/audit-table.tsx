@@ -1,5 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { auditQuery, type AuditEntry } from '../api/queries.ts';
+import { includesText } from '../format.ts';
 import { text } from '../i18n/text.ts';
 import { Age } from './age.tsx';
 import { Empty } from './empty.tsx';
@@ -37,9 +38,7 @@ export function AuditTable() {
           columns={columns}
           idOf={({ seq }) => String(seq)}
           nameOf={({ verb, target }) => `${verb} ${target}`}
-          matches={({ who, verb, target, result }, filter) =>
-            `${who} ${verb} ${target} ${result}`.toLowerCase().includes(filter.toLowerCase())
-          }
+          matches={({ who, verb, target, result }, filter) => includesText(filter, who, verb, target, result)}
           empty={<Empty title={text.activity.noAudit}>{text.activity.noAuditDetail}</Empty>}
         />
       )}

@@ -1,6 +1,6 @@
 import { useId, type ReactNode } from 'react';
 
-export type Choice = { value: string; title: string; detail?: ReactNode };
+export type Choice = { value: string; title: string; detail?: ReactNode /** `detail` says why. */; isDisabled?: boolean };
 
 type Props = {
   legend: string;
@@ -27,13 +27,14 @@ export function ChoiceTiles({ legend, help, error, isRequired, value, onChange, 
       </legend>
       <div className="croft-tile-grid">
         {choices.map((choice) => (
-          <label key={choice.value} className="croft-tile">
+          <label key={choice.value} className={`croft-tile${choice.isDisabled ? ' croft-tile-off' : ''}`}>
             <input
               type="radio"
               name={id}
               value={choice.value}
               checked={value === choice.value}
               required={isRequired}
+              disabled={choice.isDisabled ?? false}
               onChange={() => onChange(choice.value)}
             />
             <span className="croft-tile-title">{choice.title}</span>

@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import { useState, type ReactNode } from 'react';
 import { Dialog } from './dialog.tsx';
 
 export type Confirmation = { title: string; body: ReactNode; submit: string; run: () => Promise<unknown> };
@@ -10,4 +10,10 @@ export function Confirm({ ask, onClose }: { ask: Confirmation; onClose: () => vo
       <div>{ask.body}</div>
     </Dialog>
   );
+}
+
+/** The question of a page: `ask` opens it, `question` is where it is drawn. */
+export function useConfirm(): { ask: (confirmation: Confirmation) => void; question: ReactNode } {
+  const [asked, setAsked] = useState<Confirmation>();
+  return { ask: setAsked, question: asked && <Confirm ask={asked} onClose={() => setAsked(undefined)} /> };
 }

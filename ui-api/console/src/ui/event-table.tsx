@@ -1,4 +1,5 @@
 import type { ApiEvent } from '../../../client/types.ts';
+import { includesText } from '../format.ts';
 import { text } from '../i18n/text.ts';
 import { Age } from './age.tsx';
 import { Empty } from './empty.tsx';
@@ -29,7 +30,7 @@ const columns: readonly Column<ApiEvent>[] = [
 ];
 
 const matches = ({ about, reason, message }: ApiEvent, filter: string): boolean =>
-  `${about.name} ${about.kind} ${reason} ${message}`.toLowerCase().includes(filter.toLowerCase());
+  includesText(filter, about.name, about.kind, reason, message);
 
 export function EventTable({ events }: { events: readonly ApiEvent[] }) {
   return (

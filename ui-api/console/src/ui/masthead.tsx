@@ -19,9 +19,9 @@ import { Brand } from './brand.tsx';
 import { ThemeMenu } from './theme-menu.tsx';
 import { UserMenu } from './user-menu.tsx';
 
-type Props = { onTasks: () => void; isTasksOpen: boolean; onPalette: () => void };
+type Props = { onTasks: () => void; isTasksOpen: boolean; onPalette: () => void; onKeys: () => void };
 
-export function AppMasthead({ onTasks, isTasksOpen, onPalette }: Props) {
+export function AppMasthead({ onTasks, isTasksOpen, onPalette, onKeys }: Props) {
   const { data: tasks = [] } = useQuery(tasksQuery);
   const running = tasks.filter(({ state }) => state === 'running').length;
   return (
@@ -48,7 +48,7 @@ export function AppMasthead({ onTasks, isTasksOpen, onPalette }: Props) {
             onClick={onTasks}
           />
           <ThemeMenu />
-          <UserMenu />
+          <UserMenu onKeys={onKeys} />
         </div>
       </MastheadContent>
     </Masthead>

@@ -35,6 +35,7 @@ function useEntries(): Entry[] {
       ? []
       : [
           { id: 'new', group: text.palette.commands, title: text.vms.create, run: go('/vms/new') },
+          { id: 'import', group: text.palette.commands, title: text.import.title, run: go('/vms/import') },
           ...vms.flatMap((vm): Entry[] =>
             (['start', 'stop', 'restart'] as const)
               .filter((action) => can(action, vm))

@@ -2,8 +2,8 @@
 import { Button, SearchInput, Toolbar, ToolbarContent, ToolbarItem } from '@patternfly/react-core';
 import SearchIcon from '@patternfly/react-icons/dist/esm/icons/search-icon';
 import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
-import { useCallback, useMemo, useRef, useState, type ReactNode } from 'react';
-import { useHotkey } from '../hooks/use-hotkey.ts';
+import { useMemo, useRef, useState, type ReactNode } from 'react';
+import { useShortcuts } from '../hooks/use-shortcuts.ts';
 import { text } from '../i18n/text.ts';
 import { ActionMenu, type Action } from './action-menu.tsx';
 import { Empty } from './empty.tsx';
@@ -35,10 +35,7 @@ export function ResourceTable<T>(props: Props<T>) {
   const [sort, setSort] = useState<Sort>();
   const [limit, setLimit] = useState(pageSize);
   const search = useRef<HTMLInputElement>(null);
-  useHotkey(
-    '/',
-    useCallback(() => search.current?.focus(), []),
-  );
+  useShortcuts(useMemo(() => ({ '/': () => search.current?.focus() }), []));
 
   const shown = useMemo(() => {
     const kept = matches && filter !== '' ? rows.filter((row) => matches(row, filter)) : rows;

@@ -1,13 +1,15 @@
 /** What surrounds every page: masthead, navigation, task drawer, notices; and it keeps the live stream running. */
 import { Page, SkipToContent } from '@patternfly/react-core';
-import { lazy, Suspense, useCallback, useEffect, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useMemo, useState } from 'react';
 import { Outlet, useLocation, useNavigate } from 'react-router';
 import { startLive } from '../api/live.ts';
 import { queryClient } from '../api/queries.ts';
-import { useHotkey, usePaletteKey } from '../hooks/use-hotkey.ts';
+import { usePaletteKey } from '../hooks/use-hotkey.ts';
+import { useShortcuts } from '../hooks/use-shortcuts.ts';
 import { text } from '../i18n/text.ts';
 import { LiveBanner } from './live-banner.tsx';
 import { AppMasthead } from './masthead.tsx';
+import { places, Shortcuts } from './shortcuts.tsx';
 import { Sidebar } from './sidebar.tsx';
 import { TaskDrawer, verbWord } from './task-drawer.tsx';
 import { notify, Toasts } from './toasts.tsx';
@@ -21,9 +23,16 @@ export function Shell() {
   const [isDrawerOpen, setDrawerOpen] = useState(false);
   const [isPaletteOpen, setPaletteOpen] = useState(false);
   usePaletteKey(useCallback(() => setPaletteOpen(true), []));
-  useHotkey(
-    'c',
-    useCallback(() => void navigate('/vms/new'), [navigate]),
+  const [isHelpOpen, setHelpOpen] = useState(false);
+  useShortcuts(
+    useMemo(
+      () => ({
+        c: () => void navigate('/vms/new'),
+        '?': () => setHelpOpen(true),
+        ...Object.fromEntries(places.map(([key, path]) => [`g ${key}`, () => void navigate(path)])),
+      }),
+      [navigate],
+    ),
   );
 
   useEffect(
@@ -51,6 +60,7 @@ export function Shell() {
           onTasks={() => setDrawerOpen(!isDrawerOpen)}
           isTasksOpen={isDrawerOpen}
           onPalette={() => setPaletteOpen(true)}
+          onKeys={() => setHelpOpen(true)}
         />
       }
       sidebar={<Sidebar />}
@@ -65,6 +75,7 @@ export function Shell() {
       <LiveBanner />
       <Outlet />
       <Toasts />
+      {isHelpOpen && <Shortcuts onClose={() => setHelpOpen(false)} />}
       {isPaletteOpen && (
         <Suspense fallback={null}>
           <Palette onClose={() => setPaletteOpen(false)} />

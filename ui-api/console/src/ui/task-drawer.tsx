@@ -18,6 +18,8 @@ import { text } from '../i18n/text.ts';
 import { ActionButton } from './action-button.tsx';
 import { Age } from './age.tsx';
 import { Empty } from './empty.tsx';
+import { SendingList } from './sending-list.tsx';
+import { TaskLog } from './task-log.tsx';
 import { TaskProgress } from './task-progress.tsx';
 import { notifyProblem } from './toasts.tsx';
 
@@ -46,6 +48,7 @@ export function TaskDrawer({ onClose }: { onClose: () => void }) {
         <Link to="/activity">{text.drawer.all}</Link>
       </NotificationDrawerHeader>
       <NotificationDrawerBody>
+        <SendingList />
         {tasks.length === 0 ? (
           <Empty title={text.drawer.empty}>{text.drawer.emptyDetail}</Empty>
         ) : (
@@ -72,6 +75,7 @@ function TaskItem({ task }: { task: Task }) {
       />
       <NotificationDrawerListItemBody timestamp={<Age time={task.endedAt ?? task.startedAt} />}>
         <TaskProgress task={task} />
+        <TaskLog task={task} />
         {task.state === 'running' && task.cancellable && (
           <ActionButton variant="link" isInline refusal={refusal} onClick={() => cancelTask(task)}>
             {text.activity.cancel}

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query';
 import type { Task } from '../../../client/types.ts';
 import { tasksQuery } from '../api/queries.ts';
 import { useRefusal } from '../hooks/use-role.ts';
+import { includesText } from '../format.ts';
 import { text } from '../i18n/text.ts';
 import { Age } from './age.tsx';
 import { Empty } from './empty.tsx';
@@ -9,6 +10,7 @@ import { Loaded } from './loaded.tsx';
 import { ResourceTable } from './resource-table.tsx';
 import { StateLabel } from './state-label.tsx';
 import { cancelTask, verbWord } from './task-drawer.tsx';
+import { TaskLog } from './task-log.tsx';
 import { TaskProgress } from './task-progress.tsx';
 import type { Column } from './table-sort.ts';
 
@@ -29,7 +31,7 @@ const columns: readonly Column<Task>[] = [
     sortValue: ({ state }) => state,
     cell: ({ state }) => <StateLabel state={state === 'running' ? 'pending' : state} />,
   },
-  { id: 'progress', title: text.activity.progress, width: 30, cell: (task) => <TaskProgress task={task} /> },
+  { id: 'progress', title: text.activity.progress, width: 30, cell: (task) => <Progressing task={task} /> },
   { id: 'by', title: text.activity.who, cell: ({ by }) => by ?? '–' },
   {
     id: 'started',
@@ -38,6 +40,13 @@ const columns: readonly Column<Task>[] = [
     cell: ({ startedAt }) => <Age time={startedAt} />,
   },
 ];
+
+const Progressing = ({ task }: { task: Task }) => (
+  <>
+    <TaskProgress task={task} />
+    <TaskLog task={task} />
+  </>
+);
 
 export function TaskTable() {
   const query = useQuery(tasksQuery);
@@ -51,9 +60,7 @@ export function TaskTable() {
           columns={columns}
           idOf={({ id }) => id}
           nameOf={({ verb, target }) => `${verb} ${target.name}`}
-          matches={({ verb, target, state }, filter) =>
-            `${verb} ${target.name} ${state}`.toLowerCase().includes(filter.toLowerCase())
-          }
+          matches={({ verb, target, state }, filter) => includesText(filter, verb, target.name, state)}
           actions={(task) => [
             {
               id: 'cancel',

@@ -7,7 +7,7 @@ import { queryClient, useSession } from '../api/queries.ts';
 import { text } from '../i18n/text.ts';
 import { notifyProblem } from './toasts.tsx';
 
-export function UserMenu() {
+export function UserMenu({ onKeys }: { onKeys: () => void }) {
   const { user, role } = useSession();
   const [isOpen, setOpen] = useState(false);
   const navigate = useNavigate();
@@ -46,6 +46,7 @@ export function UserMenu() {
         <DropdownItem isAriaDisabled description={text.masthead.role(text.roles[role])}>
           {user}
         </DropdownItem>
+        <DropdownItem onClick={onKeys}>{text.shortcuts.title}</DropdownItem>
         <DropdownItem to="/v1/openapi.json" target="_blank" rel="noreferrer">
           {text.masthead.apiDocs}
         </DropdownItem>

@@ -1,15 +1,18 @@
 /** The actions on a VM, each with its refusal, and the dialogs that some need first. */
 import { Checkbox } from '@patternfly/react-core';
+import { useQuery } from '@tanstack/react-query';
 import { useState, type ReactNode } from 'react';
 import { useNavigate } from 'react-router';
 import type { VmAction } from '../../../../appliance/vm/lifecycle.ts';
-import type { Vm } from '../../../client/types.ts';
+import type { Pool, Vm } from '../../../client/types.ts';
 import { client } from '../api/client.ts';
+import { nodesQuery, poolsQuery } from '../api/queries.ts';
+import { MigrateVm } from '../forms/migrate-vm.tsx';
 import { formatBytes } from '../format.ts';
 import { useRefusal } from '../hooks/use-role.ts';
 import { text } from '../i18n/text.ts';
 import type { Action } from '../ui/action-menu.tsx';
-import { Confirm, type Confirmation } from '../ui/confirm.tsx';
+import { useConfirm } from '../ui/confirm.tsx';
 import { Dialog } from '../ui/dialog.tsx';
 import { notifyProblem } from '../ui/toasts.tsx';
 import { can, stateRefusal, vmPath } from './state.ts';
@@ -17,13 +20,16 @@ import { can, stateRefusal, vmPath } from './state.ts';
 const act = (vm: Vm, action: string, body?: unknown) => client.vms.act(vm.name, action, body, { project: vm.project });
 
 /** Runs an action that needs no question; its effect shows by itself. */
-export function runVmAction(vm: Vm, action: VmAction): void {
-  act(vm, action).catch((error: unknown) => notifyProblem(text.vmActions.failed(text.vmActions[action], vm.name), error));
+export function runVmAction(vm: Vm, action: VmAction, body?: unknown): void {
+  act(vm, action, body).catch((error: unknown) => notifyProblem(text.vmActions.failed(text.vmActions[action], vm.name), error));
 }
 
 export function useVmActions(): { actionsOf: (vm: Vm) => Action[]; askDelete: (vms: readonly Vm[]) => void; dialogs: ReactNode } {
-  const [ask, setAsk] = useState<Confirmation>();
+  const { ask, question } = useConfirm();
   const [deleting, setDeleting] = useState<readonly Vm[]>([]);
+  const [migrating, setMigrating] = useState<Vm>();
+  const { data: nodes = [] } = useQuery(nodesQuery);
+  const { data: pools = [] } = useQuery(poolsQuery);
   const refuse = useRefusal();
   const navigate = useNavigate();
 
@@ -46,7 +52,7 @@ export function useVmActions(): { actionsOf: (vm: Vm) => Action[]; askDelete: (v
       label: text.vmActions[id],
       refusal: refusal ?? stateRefusal(of, vm),
       isDanger: true,
-      run: () => setAsk({ title, body, submit: text.vmActions[id], run }),
+      run: () => ask({ title, body, submit: text.vmActions[id], run }),
     });
     return [
       {
@@ -63,17 +69,35 @@ export function useVmActions(): { actionsOf: (vm: Vm) => Action[]; askDelete: (v
         act(vm, 'stop', { force: true }),
       ),
       asked('reset', 'reset', text.vmActions.resetTitle(vm.name), text.vmActions.resetBody, () => act(vm, 'reset')),
+      // A box alone has nowhere to go to; in a cluster the action is there, with the reason where it can't be done.
+      ...(nodes.length > 1
+        ? [
+            {
+              id: 'migrate',
+              label: text.vmActions.migrate,
+              refusal: refusal ?? stateRefusal('migrate', vm) ?? localDisk(vm, pools),
+              run: () => setMigrating(vm),
+            },
+          ]
+        : []),
       { id: 'delete', label: text.vmActions.delete, refusal, isDanger: true, run: () => setDeleting([vm]) },
     ];
   }
 
   const dialogs = (
     <>
-      {ask && <Confirm ask={ask} onClose={() => setAsk(undefined)} />}
+      {question}
+      {migrating && <MigrateVm vm={migrating} onClose={() => setMigrating(undefined)} />}
       {deleting.length > 0 && <DeleteVms vms={deleting} onClose={() => setDeleting([])} />}
     </>
   );
   return { actionsOf, askDelete: setDeleting, dialogs };
+}
+
+/** A disk that other boxes don't reach keeps its machine here. */
+function localDisk(vm: Vm, pools: readonly Pool[]): string | undefined {
+  const local = vm.disks.find(({ pool }) => pools.some(({ name, driver }) => name === pool && driver !== 'rbd'));
+  return local && text.migrate.localDisk(local.name, local.pool ?? '');
 }
 
 /** Says in numbers what will be lost. */

@@ -1,14 +1,19 @@
 /** "Why?": one sentence with numbers and what to do, where a VM isn't as wished. */
-import { Alert, Button, ExpandableSection } from '@patternfly/react-core';
+import { Alert, ExpandableSection } from '@patternfly/react-core';
 import { useQuery } from '@tanstack/react-query';
+import { Link } from 'react-router';
 import type { Vm } from '../../../client/types.ts';
 import { explainQuery } from '../api/queries.ts';
 import { formatTime } from '../format.ts';
+import { useRefusal } from '../hooks/use-role.ts';
 import { text } from '../i18n/text.ts';
+import { ActionButton } from '../ui/action-button.tsx';
 import { isBad, stateWord } from '../ui/state-label.tsx';
+import { stateRefusal, vmPath } from './state.ts';
 import { runVmAction } from './use-vm-actions.tsx';
 
 export function WhyNot({ vm }: { vm: Vm }) {
+  const refusal = useRefusal()('operator');
   const restart = vm.conditions.find(({ type, status }) => type === 'RestartRequired' && status === 'True');
   return (
     <>
@@ -19,9 +24,9 @@ export function WhyNot({ vm }: { vm: Vm }) {
           isInline
           title={text.vm.restartRequired}
           actionLinks={
-            <Button variant="link" isInline onClick={() => runVmAction(vm, 'restart')}>
+            <ActionButton variant="link" isInline refusal={refusal} onClick={() => runVmAction(vm, 'restart')}>
               {text.vm.restartNow}
-            </Button>
+            </ActionButton>
           }
         >
           {restart.message}
@@ -43,7 +48,9 @@ function Explained({ vm }: { vm: Vm }) {
       {data && data.next.length > 0 && (
         <ul aria-label={text.vm.next}>
           {data.next.map((step) => (
-            <li key={step}>{step.startsWith('croft ') ? <code>{step}</code> : step}</li>
+            <li key={step}>
+              <NextStep vm={vm} step={step} />
+            </li>
           ))}
         </ul>
       )}
@@ -61,4 +68,39 @@ function Explained({ vm }: { vm: Vm }) {
       )}
     </Alert>
   );
+}
+
+/** Pages on which a step of the API's is done. */
+const places: readonly [command: RegExp, path: (vm: Vm) => string][] = [
+  [/^croft volume list/, () => '/volumes'],
+  [/^croft pool list/, () => '/settings/pools'],
+  [/^croft image list/, () => '/images'],
+  [/^croft vm console/, (vm) => vmPath(vm, 'console')],
+  [/^croft vm edit/, (vm) => vmPath(vm, 'settings')],
+];
+
+/** A step as a button where this page can do it, as a link where another can, else in words. */
+function NextStep({ vm, step }: { vm: Vm; step: string }) {
+  const refusal = useRefusal()('operator');
+  const [, verb, force] = /^croft vm (start|stop|restart|unpause) \S+( --force)?$/.exec(step) ?? [];
+  const action = verb as 'start' | 'stop' | 'restart' | 'unpause' | undefined;
+  if (action) {
+    const label = force ? text.vmActions['force-stop'] : text.vmActions[action];
+    return (
+      <>
+        <ActionButton
+          variant="secondary"
+          size="sm"
+          refusal={refusal ?? stateRefusal(action, vm)}
+          onClick={() => runVmAction(vm, action, force ? { force: true } : undefined)}
+        >
+          {label}
+        </ActionButton>{' '}
+        <code className="croft-small">{step}</code>
+      </>
+    );
+  }
+  const place = places.find(([command]) => command.test(step))?.[1];
+  if (place) return <Link to={place(vm)}>{step}</Link>;
+  return step.startsWith('croft ') ? <code>{step}</code> : <>{step}</>;
 }

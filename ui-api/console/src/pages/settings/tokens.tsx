@@ -5,10 +5,11 @@ import type { Token, TokenWithSecret } from '../../../../client/types.ts';
 import { client } from '../../api/client.ts';
 import { tokensQuery } from '../../api/queries.ts';
 import { CreateToken } from '../../forms/create-token.tsx';
+import { includesText } from '../../format.ts';
 import { text } from '../../i18n/text.ts';
 import { ActionButton } from '../../ui/action-button.tsx';
 import { Age } from '../../ui/age.tsx';
-import { Confirm, type Confirmation } from '../../ui/confirm.tsx';
+import { useConfirm } from '../../ui/confirm.tsx';
 import { Empty } from '../../ui/empty.tsx';
 import { Loaded } from '../../ui/loaded.tsx';
 import { ResourceTable } from '../../ui/resource-table.tsx';
@@ -38,7 +39,7 @@ export function TokensTab() {
   const query = useQuery(tokensQuery);
   const queries = useQueryClient();
   const [isCreating, setCreating] = useState(false);
-  const [ask, setAsk] = useState<Confirmation>();
+  const { ask, question } = useConfirm();
   const [made, setMade] = useState<TokenWithSecret>();
   // The stream says nothing of tokens, so their changes are read again here.
   const refresh = () => queries.invalidateQueries({ queryKey: tokensQuery.queryKey });
@@ -57,9 +58,7 @@ export function TokensTab() {
             columns={columns}
             idOf={({ name }) => name}
             nameOf={({ name }) => name}
-            matches={({ name, description, user }, filter) =>
-              `${name} ${description} ${user}`.toLowerCase().includes(filter.toLowerCase())
-            }
+            matches={({ name, description, user }, filter) => includesText(filter, name, description, user)}
             tools={create}
             actions={({ name }) => [
               {
@@ -67,7 +66,7 @@ export function TokensTab() {
                 label: text.settings.revoke,
                 isDanger: true,
                 run: () =>
-                  setAsk({
+                  ask({
                     title: text.settings.revokeTitle(name),
                     body: text.settings.revokeBody,
                     submit: text.settings.revoke,
@@ -95,7 +94,7 @@ export function TokensTab() {
           onClose={() => setCreating(false)}
         />
       )}
-      {ask && <Confirm ask={ask} onClose={() => setAsk(undefined)} />}
+      {question}
       {made && (
         <ShownOnce
           title={text.settings.secretTitle(made.name)}

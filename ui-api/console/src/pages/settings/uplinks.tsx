@@ -6,12 +6,12 @@ import { useState } from 'react';
 import type { Uplink } from '../../../../client/types.ts';
 import { client } from '../../api/client.ts';
 import { uplinksQuery } from '../../api/queries.ts';
-import { CreateUplink } from '../../forms/create-uplink.tsx';
+import { EditUplink } from '../../forms/edit-uplink.tsx';
 import { formatTime } from '../../format.ts';
 import { useRefusal } from '../../hooks/use-role.ts';
 import { text } from '../../i18n/text.ts';
 import { ActionButton } from '../../ui/action-button.tsx';
-import { Confirm, type Confirmation } from '../../ui/confirm.tsx';
+import { useConfirm } from '../../ui/confirm.tsx';
 import { Empty } from '../../ui/empty.tsx';
 import { Loaded } from '../../ui/loaded.tsx';
 import { ResourceTable } from '../../ui/resource-table.tsx';
@@ -59,7 +59,8 @@ const columns: readonly Column<Uplink>[] = [
 export function UplinksTab() {
   const query = useQuery(uplinksQuery);
   const [isCreating, setCreating] = useState(false);
-  const [ask, setAsk] = useState<Confirmation>();
+  const [editing, setEditing] = useState<Uplink>();
+  const { ask, question } = useConfirm();
   const refusal = useRefusal()('admin');
   const add = (
     <ActionButton variant="primary" refusal={refusal} onClick={() => setCreating(true)}>
@@ -82,18 +83,19 @@ export function UplinksTab() {
             idOf={({ name }) => name}
             nameOf={({ name }) => name}
             tools={add}
-            actions={({ name }) => [
+            actions={(uplink) => [
+              { id: 'edit', label: text.uplinks.edit, refusal, run: () => setEditing(uplink) },
               {
                 id: 'delete',
                 label: text.common.delete,
                 refusal,
                 isDanger: true,
                 run: () =>
-                  setAsk({
-                    title: text.uplinks.deleteTitle(name),
+                  ask({
+                    title: text.uplinks.deleteTitle(uplink.name),
                     body: text.uplinks.deleteBody,
                     submit: text.common.delete,
-                    run: () => client.uplinks.remove(name),
+                    run: () => client.uplinks.remove(uplink.name),
                   }),
               },
             ]}
@@ -105,8 +107,9 @@ export function UplinksTab() {
           />
         )}
       </Loaded>
-      {isCreating && <CreateUplink onClose={() => setCreating(false)} />}
-      {ask && <Confirm ask={ask} onClose={() => setAsk(undefined)} />}
+      {isCreating && <EditUplink onClose={() => setCreating(false)} />}
+      {editing && <EditUplink uplink={editing} onClose={() => setEditing(undefined)} />}
+      {question}
     </>
   );
 }

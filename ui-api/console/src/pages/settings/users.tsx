@@ -4,11 +4,12 @@ import type { User, UserWithLink } from '../../../../client/types.ts';
 import { client } from '../../api/client.ts';
 import { usersQuery, useSession, type Role } from '../../api/queries.ts';
 import { InviteUser } from '../../forms/invite-user.tsx';
+import { includesText } from '../../format.ts';
 import { text } from '../../i18n/text.ts';
 import { ActionButton } from '../../ui/action-button.tsx';
 import type { Action } from '../../ui/action-menu.tsx';
 import { Age } from '../../ui/age.tsx';
-import { Confirm, type Confirmation } from '../../ui/confirm.tsx';
+import { useConfirm } from '../../ui/confirm.tsx';
 import { Empty } from '../../ui/empty.tsx';
 import { Loaded } from '../../ui/loaded.tsx';
 import { ResourceTable } from '../../ui/resource-table.tsx';
@@ -23,7 +24,7 @@ export function UsersTab() {
   const query = useQuery(usersQuery);
   const { user: me } = useSession();
   const [isInviting, setInviting] = useState(false);
-  const [ask, setAsk] = useState<Confirmation>();
+  const { ask, question } = useConfirm();
   const [link, setLink] = useState<UserWithLink>();
 
   const columns: readonly Column<User>[] = [
@@ -75,7 +76,7 @@ export function UsersTab() {
       label: text.common.delete,
       isDanger: true,
       run: () =>
-        setAsk({
+        ask({
           title: text.settings.deleteUserTitle(name),
           body: text.settings.deleteUserBody,
           submit: text.common.delete,
@@ -98,9 +99,7 @@ export function UsersTab() {
             columns={columns}
             idOf={({ name }) => name}
             nameOf={({ name }) => name}
-            matches={({ name, fullName, role }, filter) =>
-              `${name} ${fullName} ${role}`.toLowerCase().includes(filter.toLowerCase())
-            }
+            matches={({ name, fullName, role }, filter) => includesText(filter, name, fullName, role)}
             tools={invite}
             actions={actionsOf}
             empty={
@@ -112,7 +111,7 @@ export function UsersTab() {
         )}
       </Loaded>
       {isInviting && <InviteUser onMade={setLink} onClose={() => setInviting(false)} />}
-      {ask && <Confirm ask={ask} onClose={() => setAsk(undefined)} />}
+      {question}
       {link?.setupUrl && (
         <ShownOnce
           title={text.settings.linkTitle(link.name)}

@@ -8,7 +8,7 @@ import { formatBytes } from '../../format.ts';
 import { useRefusal } from '../../hooks/use-role.ts';
 import { text } from '../../i18n/text.ts';
 import { ActionButton } from '../../ui/action-button.tsx';
-import { Confirm, type Confirmation } from '../../ui/confirm.tsx';
+import { type Confirmation, useConfirm } from '../../ui/confirm.tsx';
 import { Empty } from '../../ui/empty.tsx';
 import { ResourceTable } from '../../ui/resource-table.tsx';
 import type { Column } from '../../ui/table-sort.ts';
@@ -27,7 +27,7 @@ const columns: readonly Column<Disk>[] = [
 export function DisksTab({ vm }: { vm: Vm }) {
   const [isAdding, setAdding] = useState(false);
   const [growing, setGrowing] = useState<Disk>();
-  const [ask, setAsk] = useState<Confirmation>();
+  const { ask, question } = useConfirm();
   const refusal = useRefusal()('operator');
   const add = (
     <ActionButton variant="secondary" refusal={refusal} onClick={() => setAdding(true)}>
@@ -59,7 +59,7 @@ export function DisksTab({ vm }: { vm: Vm }) {
             refusal: refusal ?? (disk.volume ? undefined : text.common.none),
             run: () => setGrowing(disk),
           },
-          { id: 'detach', label: text.disks.detach, refusal, isDanger: true, run: () => setAsk(detach(disk)) },
+          { id: 'detach', label: text.disks.detach, refusal, isDanger: true, run: () => ask(detach(disk)) },
         ]}
         empty={
           <Empty title={text.disks.empty} icon={HddIcon} actions={add}>
@@ -74,7 +74,7 @@ export function DisksTab({ vm }: { vm: Vm }) {
           onClose={() => setGrowing(undefined)}
         />
       )}
-      {ask && <Confirm ask={ask} onClose={() => setAsk(undefined)} />}
+      {question}
     </>
   );
 }
