@@ -12,6 +12,7 @@ import { migrationParts } from './cluster/migration-parts.ts';
 import { hostSubnets, joinPodNetwork, rememberReads, settleOnCluster } from './compose/cluster.ts';
 import { offerFirstImage, offerFirstTypes } from './compose/first-offers.ts';
 import { orUndo, type Stack } from './compose/stack.ts';
+import { startUpdates } from './compose/updates.ts';
 import { keepApiAccount } from './cluster/api-account.ts';
 import { createShadowPodPlacement } from './cluster/shadow-pod-placement.ts';
 import { pod, shadowLabel } from './cluster/shadow-pod.ts';
@@ -225,7 +226,16 @@ async function composeCore(given: Config, { logger, simulated }: ComposeOptions,
 
   const { port: clusterPort, replaced } = await cluster.port(store);
   stack.push('cluster', async () => clusterPort?.stop());
-  const port = { ...vms.port, nics: () => networks.nics(), ...(clusterPort ? { cluster: clusterPort } : {}) };
+  const images = storage.uploads;
+  const { updates, uploads } = simulated
+    ? { uploads: images }
+    : await startUpdates({ config, tasks: box.tasks, nodeName, logger, images }, stack);
+  const port = {
+    ...vms.port,
+    nics: () => networks.nics(),
+    ...(clusterPort ? { cluster: clusterPort } : {}),
+    ...(updates ? { updates } : {}),
+  };
   const reads = inCluster
     ? await rememberReads(store, Object.values(informers) as unknown as Informer[], logger, stack)
     : undefined;
@@ -243,7 +253,7 @@ async function composeCore(given: Config, { logger, simulated }: ComposeOptions,
     source: store,
     box,
     port,
-    uploads: storage.uploads,
+    uploads,
     exports,
     inCluster: pods !== undefined,
     adopted: vms.adopted.length,

@@ -130,7 +130,57 @@ export type NicFact = {
   refusal?: string;
 };
 
+/** One of an appliance's two places for a release (installer/slots.ts). */
+export type SlotView = {
+  slot: 'A' | 'B';
+  /**
+   * `running`; `next` is tried once at the next start; `ready` can be started again; `failed` did not pass its health
+   * check; `empty` holds nothing, or half of a release.
+   */
+  state: 'running' | 'next' | 'ready' | 'failed' | 'empty';
+  /** Of its release, where it holds one. */
+  version?: string;
+  /** Of that release's newest input. */
+  builtAt?: string;
+};
+
+export type UpdateStatus = {
+  /** The running release has passed its health check: before that nothing is updated. */
+  confirmed: boolean;
+  slots: SlotView[];
+  /** Of a bundle that is being sent. */
+  upload?: UploadState;
+  /** Of an update under way. */
+  taskId?: string;
+};
+
+/** Where the bundle comes from, one of the two: an address, or what was uploaded. */
+export type UpdateRequest = {
+  url?: string;
+  upload?: true;
+  /** Restarts the box into it as soon as it is written. */
+  restart?: boolean;
+};
+
+/** Releases of an installed appliance. */
+export interface UpdatePort {
+  status(): Promise<UpdateStatus>;
+  /** Begins. @returns the task's id @throws CroftError `busy`, `invalid-state` while the running release is not confirmed */
+  begin(request: UpdateRequest, by?: string): Promise<string>;
+  /** Ends an update under way, and takes back one that waits for the next start. @throws CroftError `invalid-state` */
+  abort(): Promise<void>;
+  /** The release of the other slot is tried at the next start. @throws CroftError `invalid-state`, `busy` */
+  rollBack(): Promise<void>;
+  /** Restarts the machine. @throws CroftError `busy` while an update is written */
+  restart(): Promise<void>;
+}
+
+/** The id under which ImageUploads takes a bundle. */
+export const updateUpload = 'node-update';
+
 export interface BoxPort {
+  /** Absent on anything but an installed appliance. */
+  updates?: UpdatePort;
   /** Absent where there is nothing to run Kubernetes on: simulated boxes. */
   cluster?: ClusterPort;
   /** @throws CroftError `not-found`, `invalid-state` naming the state that would be right */

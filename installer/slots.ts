@@ -91,6 +91,16 @@ export function stage(state: BootState, slot: Slot): BootState {
   };
 }
 
+/** A release that waits for the next start waits no longer; it can still be asked for. */
+export function unstage(state: BootState): BootState {
+  const waiting = otherSlot(state.good);
+  return {
+    order: [state.good, waiting],
+    good: state.good,
+    slots: { ...state.slots, [waiting]: { ...state.slots[waiting], tries: 0 } },
+  };
+}
+
 /** The running slot is not healthy: whether a restart brings another release. The committed slot stays as it is. */
 export function rollBack(state: BootState, running: Slot): { state: BootState; restart: boolean } {
   if (running === state.good) return { state, restart: false };

@@ -17,6 +17,7 @@ import type {
   ExportRecord,
   ImageUploads,
   RemoteTasks,
+  UpdateStatus,
   UploadState,
   VmExports,
   VmUsage,
@@ -162,6 +163,13 @@ export function connectPort(path: string, logger: Logger): RemoteBox {
       cluster: {
         status: () => ask<ClusterStatus>('/cluster/status', {}),
         init: (wish, by) => ask<string>('/cluster/init', { request: wish, by }),
+      },
+      updates: {
+        status: () => ask<UpdateStatus>('/update/status', {}),
+        begin: (update, by) => ask<string>('/update/begin', { update, by }),
+        abort: async () => void (await ask('/update/abort', {})),
+        rollBack: async () => void (await ask('/update/roll-back', {})),
+        restart: async () => void (await ask('/update/restart', {})),
       },
     },
     exports: {

@@ -23,6 +23,8 @@ import type {
   ImageUploads,
   InitRequest,
   RemoteTasks,
+  UpdatePort,
+  UpdateRequest,
   VmExports,
   VmKey,
 } from '../ports.ts';
@@ -53,6 +55,7 @@ type Body = {
   size: number;
   wish: Parameters<VmExports['begin']>[1];
   request: InitRequest;
+  update: UpdateRequest;
   by?: string;
 };
 type Answer = (parts: PortParts, body: Body) => Promise<unknown>;
@@ -67,6 +70,11 @@ const answers: Record<string, Answer> = {
   '/guest-lists': ({ port }, { vm }) => port.guestLists(vm),
   '/cluster/status': async (parts) => clusterOf(parts).status(),
   '/cluster/init': async (parts, { request, by }) => clusterOf(parts).init(request, by),
+  '/update/status': async (parts) => updatesOf(parts).status(),
+  '/update/begin': async (parts, { update, by }) => updatesOf(parts).begin(update, by),
+  '/update/abort': async (parts) => updatesOf(parts).abort(),
+  '/update/roll-back': async (parts) => updatesOf(parts).rollBack(),
+  '/update/restart': async (parts) => updatesOf(parts).restart(),
   '/export/begin': ({ exports }, { vm, wish }) => exports.begin(vm, wish),
   '/export/get': ({ exports }, { id }) => exports.get(id),
   '/export/list': ({ exports }) => exports.list(),
@@ -82,6 +90,12 @@ const answers: Record<string, Answer> = {
 function clusterOf({ port }: PortParts): ClusterPort {
   if (!port.cluster) throw new CroftError('unavailable', 'This box runs no Kubernetes of its own.');
   return port.cluster;
+}
+
+function updatesOf({ port }: PortParts): UpdatePort {
+  if (!port.updates)
+    throw new CroftError('invalid-state', 'This box was not installed from a medium: it has no releases to change.');
+  return port.updates;
 }
 
 /** @throws Error of listen(2) when the socket cannot be made */

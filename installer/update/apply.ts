@@ -87,6 +87,17 @@ export async function applyUpdate(
   return { slot, release };
 }
 
+/** The other slot's release is tried at the next start. @throws CroftError `invalid-state` when there is none that may be */
+export async function goBack(target: UpdateTarget): Promise<Slot> {
+  const other = otherSlot(target.running);
+  const state = fromEnvironment(await readEnvironment(target.environment));
+  if (state.good !== target.running || !state.slots[other].ok) {
+    throw new CroftError('invalid-state', `Slot ${other} holds no release that can be started; there is nothing to go back to.`);
+  }
+  await writeEnvironment(target.environment, toEnvironment(stage(state, other)));
+  return other;
+}
+
 async function copyImage(
   bundle: string,
   device: string,

@@ -32,10 +32,16 @@ const largest = 64 * mib;
 const quick = 5_000;
 const slow = 20_000;
 
-/** Resolves when all bytes have arrived. @throws ApiProblem, Unreachable once patience has run out; the signal's AbortError */
-export async function sendUpload(client: Client, name: string, source: UploadSource, options: SendOptions = {}): Promise<void> {
+/** The bytes of an image. As sendPieces. */
+export const sendUpload = (client: Client, name: string, source: UploadSource, options: SendOptions = {}): Promise<void> =>
+  sendPieces(client, `/v1/images/${pathSegment(name)}/upload`, source, options);
+
+/**
+ * Sends to a path of the API that takes pieces. Resolves when all bytes have arrived.
+ * @throws ApiProblem, Unreachable once patience has run out; the signal's AbortError
+ */
+export async function sendPieces(client: Client, path: string, source: UploadSource, options: SendOptions = {}): Promise<void> {
   const { progress, signal, patience = 60_000, pause = 1_000 } = options;
-  const path = `/v1/images/${pathSegment(name)}/upload`;
   const { body: begun } = await client.request<{ offset: number }>('POST', path, { body: { size: source.size }, signal });
   let { offset } = begun;
   let piece = options.piece ?? 8 * mib;

@@ -51,6 +51,7 @@ import { snapshotRoutes } from './routes/snapshots.ts';
 import { systemRoutes } from './routes/system.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { tokenRoutes } from './routes/tokens.ts';
+import { updateRoutes } from './routes/updates.ts';
 import { uplinkRoutes } from './routes/uplinks.ts';
 import { userRoutes } from './routes/users.ts';
 import { vmActionRoutes } from './routes/vm-actions.ts';
@@ -172,6 +173,7 @@ function allRoutes(scope: Server, context: AppContext, routes: RouteList): void 
   nodeRoutes(scope, context);
   certificateRoutes(scope, context);
   historyRoutes(scope, context);
+  updateRoutes(scope, context);
   clusterRoutes(scope, context);
   kubernetesRoutes(scope, context);
   taskRoutes(scope, context);

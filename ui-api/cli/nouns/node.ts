@@ -7,6 +7,7 @@ import { onAction, type Shell } from '../session.ts';
 import { registerBackup } from './node-backup.ts';
 import { addMaintenance } from './node-maintenance.ts';
 import { registerCertificate } from './node-certificate.ts';
+import { registerUpdates } from './node-update.ts';
 
 export function register(program: Command, shell: Shell): void {
   const node = program.command('node').description('the boxes');
@@ -19,6 +20,7 @@ export function register(program: Command, shell: Shell): void {
   registerBackup(node, shell);
   addMaintenance(node, shell);
   registerCertificate(node, shell);
+  registerUpdates(node, shell);
   onAction(show, shell, async ({ options, session }) => {
     const { body } = await session.client.request<Node>('GET', '/v1/node');
     session.printOne(body, nodeColumns);

@@ -173,6 +173,13 @@ export const clusterColumns: Column<api.Cluster>[] = [
   wide(of('since', (cluster) => cluster.since)),
 ];
 
+export const slotColumns: Column<api.Releases['slots'][number]>[] = [
+  of('slot', ({ slot }) => slot),
+  of('state', ({ state }) => state),
+  of('version', ({ version }) => version),
+  of('built', ({ builtAt }) => builtAt),
+];
+
 export const nodeColumns: Column<api.Node>[] = [
   of('name', (node) => node.name),
   of('state', (node) => node.state),

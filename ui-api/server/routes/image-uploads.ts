@@ -2,6 +2,7 @@
  * /v1/images/{name}/upload: the bytes of an image, in pieces that can be sent again (after tus: offset and conflict).
  * POST says the size, GET how far it is, PATCH sends a piece from that offset on, DELETE drops what came.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import type { FastifyReply } from 'fastify';
@@ -34,13 +35,30 @@ async function waitingImage(store: ResourceStore, nameOrId: string): Promise<str
   return id;
 }
 
-const tell = (reply: FastifyReply, state: UploadState): UploadState => {
+export const tell = (reply: FastifyReply, state: UploadState): UploadState => {
   reply
     .header('upload-offset', String(state.offset))
     .header('upload-length', String(state.size))
     .header('cache-control', 'no-store');
   return state;
 };
+
+/** Where a piece begins. @throws CroftError `invalid-input`, `unsupported-media-type` */
+export function offsetOf(headers: IncomingHttpHeaders): number {
+  const given = headers['upload-offset'];
+  if (typeof given !== 'string' || !/^\d{1,15}$/.test(given)) {
+    throw new CroftError(
+      'invalid-input',
+      `Upload-Offset: ${JSON.stringify(given ?? null)} must be the byte the piece begins at.`,
+    );
+  }
+  if (headers['content-type'] !== pieceType) {
+    throw new CroftError('unsupported-media-type', `A piece of an upload is sent as ${pieceType}.`, {
+      fix: [`Send Content-Type: ${pieceType}.`],
+    });
+  }
+  return Number(given);
+}
 
 export function imageUploadRoutes(app: Server, { uploads }: AppContext): void {
   const path = '/v1/images/:name/upload';
@@ -81,19 +99,7 @@ export function imageUploadRoutes(app: Server, { uploads }: AppContext): void {
     },
     handler: async ({ store, params, headers, body }, reply) => {
       const id = await waitingImage(store, params.name);
-      const given = headers['upload-offset'];
-      if (typeof given !== 'string' || !/^\d{1,15}$/.test(given)) {
-        throw new CroftError(
-          'invalid-input',
-          `Upload-Offset: ${JSON.stringify(given ?? null)} must be the byte the piece begins at.`,
-        );
-      }
-      if (headers['content-type'] !== pieceType) {
-        throw new CroftError('unsupported-media-type', `A piece of an upload is sent as ${pieceType}.`, {
-          fix: [`Send Content-Type: ${pieceType}.`],
-        });
-      }
-      return tell(reply, await uploads.append(id, Number(given), body as Readable));
+      return tell(reply, await uploads.append(id, offsetOf(headers), body as Readable));
     },
   });
 
