@@ -6,7 +6,7 @@
  * `image` (Croft on top, squashfs, slot, ISO). Only mmdebstrap comes from the host.
  */
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CroftError } from '../../appliance/errors.ts';
 import { run } from '../../appliance/host/exec.ts';
@@ -14,7 +14,7 @@ import { silentLogger } from '../../appliance/host/logger.ts';
 import { version } from '../../appliance/version.ts';
 import { ensureConsole } from '../../ui-api/console/build.ts';
 import type { Release } from '../release.ts';
-import { debianTar, runIn, unpack } from './debian.ts';
+import { debianTar, runIn, trimmedDocumentation, unpack } from './debian.ts';
 import { grubInputs, makeBootLoaders } from './grub.ts';
 import { makeIso, makeSlot, makeSquashfs, makeTree } from './image.ts';
 import { kubernetesFiles } from './kubernetes.ts';
@@ -34,7 +34,7 @@ import {
   trimmedModules,
   type Variant,
 } from './packages.ts';
-import { makeRoot, type RootInputs, rootSources } from './root.ts';
+import { makeRoot, type RootInputs, rootSources, sbomFile } from './root.ts';
 
 /** Raised when the way layers are made changes without any of their inputs changing. */
 const recipe = 1;
@@ -71,6 +71,8 @@ export type BuiltImage = {
   directory: string;
   iso: string;
   slot: string;
+  /** What it is made of (sbom.ts). */
+  sbom: string;
   release: Release;
   /** The private key, PEM, that the image's updates are signed with. */
   key: string;
@@ -92,7 +94,7 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     await rm(tar);
   });
   const baseSources = await aptSources(components[variant]);
-  const baseKey = hashOf(recipe, baseSources, imagePackages(variant));
+  const baseKey = hashOf(recipe, baseSources, imagePackages(variant), trimmedDocumentation);
   const base = await make(`base-${variant}`, baseKey, (directory) =>
     debianTar(join(directory, 'base.tar'), imagePackages(variant), baseSources, true),
   );
@@ -110,7 +112,8 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
   if (options.again) await rm(join(cache, `image-${variant}-${imageKey}`), { recursive: true, force: true });
   const directory = await make(`image-${variant}`, imageKey, async (target) => {
     const inputs = { tools, release, compression };
-    await makeRoot(target, { variant, home, base: join(base, 'base.tar'), loaders: join(boot, 'loaders'), trusted, full });
+    await makeRoot(target, { release, home, base: join(base, 'base.tar'), loaders: join(boot, 'loaders'), trusted, full });
+    await copyFile(join(target, 'root/usr/lib/croft', sbomFile), join(target, sbomFile));
     await mkdir(join(target, 'live'));
     await makeSquashfs(target, inputs);
     await rm(join(target, 'root'), { recursive: true });
@@ -119,7 +122,14 @@ export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
     await makeIso(target, join(boot, 'medium'), inputs);
     await rm(join(target, 'tree'), { recursive: true });
   });
-  return { directory, iso: join(directory, 'croft.iso'), slot: join(directory, 'slot.img'), release, key };
+  return {
+    directory,
+    iso: join(directory, 'croft.iso'),
+    slot: join(directory, 'slot.img'),
+    sbom: join(directory, sbomFile),
+    release,
+    key,
+  };
 }
 
 /** The key that signs, and the public keys an image trusts (PEM). */

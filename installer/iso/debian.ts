@@ -5,6 +5,11 @@ import { run, type RunResult } from '../../appliance/host/exec.ts';
 import { suite } from './mirrors.ts';
 
 const unneeded = ['doc', 'man', 'info', 'locale', 'lintian', 'bash-completion'];
+/** What a root for people does without; licences stay. */
+export const trimmedDocumentation = [
+  ...unneeded.map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
+  '--dpkgopt=path-include=/usr/share/doc/*/copyright',
+];
 
 /** Dates in a root made of packages: not the build's, so that the same packages give the same bytes. */
 const rootEpoch = '1760000000';
@@ -18,7 +23,6 @@ export async function debianTar(
 ): Promise<void> {
   const list = `${target}.list`;
   await writeFile(list, `${sources.join('\n')}\n`);
-  const excludes = trim ? unneeded.map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`) : [];
   await run(
     [
       'mmdebstrap',
@@ -27,7 +31,7 @@ export async function debianTar(
       '--skip=check/qemu',
       '--aptopt=APT::Install-Recommends "false"',
       '--aptopt=Acquire::Retries "3"',
-      ...excludes,
+      ...(trim ? trimmedDocumentation : []),
       `--include=${packages.join(',')}`,
       suite,
       target,

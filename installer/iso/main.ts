@@ -52,9 +52,10 @@ async function build(args: string[]): Promise<void> {
   const output = values.output ?? join(cache, 'out');
   await mkdir(output, { recursive: true });
   const name = `croft-${built.release.version}-${variant}`;
-  const files = [`${name}.iso`, `${name}.slot.img`, `${name}.update`];
+  const files = [`${name}.iso`, `${name}.slot.img`, `${name}.update`, `${name}.cdx.json`];
   await copyFile(built.iso, join(output, `${name}.iso`));
   await copyFile(built.slot, join(output, `${name}.slot.img`));
+  await copyFile(built.sbom, join(output, `${name}.cdx.json`));
   await makeBundle(join(output, `${name}.update`), built);
   for (const to of files) {
     const { stdout } = await run(['sha256sum', to], { cwd: output, timeout: 120_000 });

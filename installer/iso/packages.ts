@@ -128,6 +128,22 @@ export const npmPackages: Record<Variant, string[]> = {
   ],
 };
 
+/** npm packages that are built into the console's files, dependencies not counted. */
+export const consolePackages = [
+  '@novnc/novnc',
+  '@patternfly/patternfly',
+  '@patternfly/react-core',
+  '@patternfly/react-icons',
+  '@patternfly/react-table',
+  '@tanstack/react-query',
+  '@xterm/addon-fit',
+  '@xterm/xterm',
+  'react',
+  'react-dom',
+  'react-router',
+  'uplot',
+];
+
 /** What of the source tree goes to /usr/lib/croft. */
 export const sourceParts: Record<Variant, string[]> = {
   mini: ['package.json', 'installer', 'appliance/errors.ts', 'appliance/host'],

@@ -5,11 +5,13 @@ import { basename, dirname, join } from 'node:path';
 import { k3sUnit } from '../../appliance/cluster/k3s-config.ts';
 import { CroftError } from '../../appliance/errors.ts';
 import { run } from '../../appliance/host/exec.ts';
+import type { Release } from '../release.ts';
 import { keyId } from '../update/bundle.ts';
 import { unpack } from './debian.ts';
 import type { KubernetesFiles } from './kubernetes.ts';
 import { packageFolders } from './node-modules.ts';
 import {
+  consolePackages,
   disabledUnits,
   enabledUnits,
   installedOnlyUnits,
@@ -20,9 +22,10 @@ import {
   trimmedModules,
   type Variant,
 } from './packages.ts';
+import { isLicenseFile, makeSbom, type SbomInputs } from './sbom.ts';
 
 export type RootInputs = {
-  variant: Variant;
+  release: Release;
   /** The source tree. */
   home: string;
   /** Tar of the packages' root. */
@@ -35,6 +38,9 @@ export type RootInputs = {
   full?: { kubernetes: KubernetesFiles /** The tiny guest's disk. */; guest: string };
 };
 
+/** In /usr/lib/croft of every image. */
+export const sbomFile = 'sbom.cdx.json';
+
 /** The account of croft-api: fixed, so that what it owns on the state partition outlives updates. */
 const apiAccount = { name: 'croft', id: 870 } as const;
 
@@ -46,7 +52,8 @@ export const rootSources = async (home: string, variant: Variant): Promise<strin
 ];
 
 /** Fills `directory` with `root/`, `vmlinuz` and `initrd.img`. */
-export async function makeRoot(directory: string, { variant, home, base, loaders, trusted, full }: RootInputs): Promise<void> {
+export async function makeRoot(directory: string, { release, home, base, loaders, trusted, full }: RootInputs): Promise<void> {
+  const { variant } = release;
   const root = join(directory, 'root');
   await unpack(base, root);
   await takeKernel(root, directory);
@@ -82,11 +89,26 @@ export async function makeRoot(directory: string, { variant, home, base, loaders
     await enable(root, name, await readFile(join(root, 'usr/lib/systemd/system', name), 'utf8'));
   }
   if (full) await addFullParts(root, full);
+  await describe(root, { home, release, kubernetes: full?.kubernetes });
   await mkdir(join(root, 'var/lib/croft'), { recursive: true });
   await writeFile(join(root, 'etc/hostname'), 'croft\n');
   await writeFile(join(root, 'etc/fstab'), '');
   // Empty and not absent: systemd then takes the id from the kernel command line and asks nothing.
   await writeFile(join(root, 'etc/machine-id'), '');
+}
+
+/** What the image is made of (sbom.ts), and the licences of what is built into the console; others stand where they are. */
+async function describe(root: string, inputs: Omit<SbomInputs, 'root'>): Promise<void> {
+  const { home, release } = inputs;
+  const croft = join(root, 'usr/lib/croft');
+  await writeFile(join(croft, sbomFile), await makeSbom({ ...inputs, root }));
+  if (release.variant !== 'full') return;
+  for (const folder of await packageFolders(home, consolePackages)) {
+    const names = (await readdir(join(home, folder))).filter(isLicenseFile);
+    const target = join(croft, 'licenses', folder.replaceAll('node_modules/', ''));
+    if (names.length > 0) await mkdir(target, { recursive: true });
+    for (const name of names) await cp(join(home, folder, name), join(target, name), { recursive: true });
+  }
 }
 
 async function addFullParts(root: string, { kubernetes, guest }: NonNullable<RootInputs['full']>): Promise<void> {
