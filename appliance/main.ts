@@ -22,6 +22,7 @@ const boxVerbs: Record<string, Verb> = {
 
 /** Two words, of nouns whose other verbs are the CLI's. */
 const boxNouns: Record<string, Verb> = {
+  'pxe serve': async (args) => (await import('../installer/pxe/command.ts')).pxeCommand(args),
   'cluster join': async (args) => (await import('./cluster/join/command.ts')).joinCommand(args, loadConfig()),
   'node join-token': async (args) => (await import('./cluster/join/command.ts')).joinTokenCommand(args, loadConfig()),
 };

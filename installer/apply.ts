@@ -9,12 +9,17 @@ import { releaseFiles, verifyRelease } from './release.ts';
 
 const minutes = (count: number): number => count * 60_000;
 
-export type ApplyOptions = { print: (line: string) => void };
+export type ApplyOptions = {
+  print: (line: string) => void;
+  /** Called once the disk starts by itself. */
+  beforeEnd?: () => Promise<void>;
+};
 
 /** @throws CroftError of the step that failed; the steps before it stand, those after it were not begun */
-export async function applySteps(steps: readonly Step[], { print }: ApplyOptions): Promise<void> {
+export async function applySteps(steps: readonly Step[], { print, beforeEnd }: ApplyOptions): Promise<void> {
   for (const [index, step] of steps.entries()) {
     print(`[${index + 1}/${steps.length}] ${stepTitle[step.kind]}`);
+    if (step.kind === 'end') await beforeEnd?.();
     await applyStep(step);
   }
 }

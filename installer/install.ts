@@ -4,19 +4,21 @@ import { access, constants, mkdir, open, rm } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { CroftError } from '../appliance/errors.ts';
 import { type Answers, parseAnswers } from './answers.ts';
-import { applySteps } from './apply.ts';
+import { type ApplyOptions, applySteps } from './apply.ts';
 import { type Disk, listDisks } from './disks.ts';
 import { findAnswers } from './find-answers.ts';
 import { partitionNumber } from './grub-config.ts';
 import { converse } from './interactive/converse.ts';
 import { decide, screens } from './interactive/screens.ts';
 import { openTerminal } from './interactive/terminal.ts';
+import { argumentOf } from './kernel-arguments.ts';
 import type { PartitionIds } from './layout.ts';
 import { planInstallation } from './plan.ts';
 import { checkMachine } from './preflight.ts';
 import { readRelease, type Release } from './release.ts';
+import { openRemoteMedium, reportInstalled } from './remote-medium.ts';
 
-const medium = '/run/live/medium';
+const liveMedium = '/run/live/medium';
 const loaders = '/usr/lib/croft/boot';
 
 const freshIds = (): PartitionIds =>
@@ -34,15 +36,19 @@ const isReadable = (path: string): Promise<boolean> =>
  * afterwards: that of the step that failed
  */
 export async function install(commandLine: string, print: (line: string) => void): Promise<void> {
-  const { text, source } = await findAnswers(commandLine, medium);
+  const from = argumentOf(commandLine, 'croft.from');
+  const { text, source } = await findAnswers(commandLine, liveMedium);
   const answers = parseAnswers(text, source);
+  const medium = from ? await openRemoteMedium(from, liveMedium, '/run/croft/medium') : liveMedium;
   const release = await readRelease(medium);
   print(`Croft ${release.version} (${release.variant}), ${source}`);
   const findings = checkMachine({ memory: totalmem(), virtualization: await isReadable('/dev/kvm') }, release);
   for (const { text: finding } of findings) print(finding);
   const blocking = findings.filter(({ blocks }) => blocks);
   if (blocking.length > 0) throw new CroftError('invalid-state', blocking.map((finding) => finding.text).join(' '));
-  await carryOut(answers, await listDisks(), release, print);
+  const report = argumentOf(commandLine, 'croft.report');
+  const beforeEnd = async (): Promise<void> => (report ? reportInstalled(report, print) : undefined);
+  await carryOut(answers, await listDisks(), { release, medium, print, beforeEnd });
 }
 
 /**
@@ -50,13 +56,14 @@ export async function install(commandLine: string, print: (line: string) => void
  * @throws CroftError as install, and Error when the terminal is gone
  */
 export async function installAsking(print: (line: string) => void): Promise<void> {
-  const release = await readRelease(medium);
+  const release = await readRelease(liveMedium);
   const machine = { memory: totalmem(), virtualization: await isReadable('/dev/kvm') };
   const terminal = openTerminal(process.stdin, process.stdout);
   try {
     const facts = { release, machine, disks: await listDisks() };
     const { answers, disks } = decide(await converse(screens, facts, terminal));
-    await carryOut(answers, disks, release, (line) => terminal.write(`croft-install: ${line}\n`));
+    const say = (line: string): void => terminal.write(`croft-install: ${line}\n`);
+    await carryOut(answers, disks, { release, medium: liveMedium, print: say });
   } catch (error) {
     print('The installation ended. Start the machine again to repeat it.');
     throw error;
@@ -65,11 +72,12 @@ export async function installAsking(print: (line: string) => void): Promise<void
   }
 }
 
+type Source = { release: Release; medium: string };
+
 async function carryOut(
   answers: Answers,
   disks: readonly Disk[],
-  release: Release,
-  print: (line: string) => void,
+  { release, medium, ...options }: Source & ApplyOptions,
 ): Promise<void> {
   const steps = planInstallation(answers, {
     disks,
@@ -85,7 +93,7 @@ async function carryOut(
     throw new CroftError('busy', 'An installation is running at another terminal of this machine.', { cause });
   });
   try {
-    await applySteps(steps, { print });
+    await applySteps(steps, options);
   } catch (error) {
     // A failed one may be repeated; after a whole one the machine restarts.
     await rm('/run/croft/installing');

@@ -76,6 +76,7 @@ const ofVariant: Record<Variant, Record<string, string>> = {
     nftables: 'packet filter',
     conntrack: 'kube-proxy ends connections with it',
     'dnsmasq-base': 'DHCP and DNS on served networks',
+    ipxe: 'other machines are installed over the network from here',
     keepalived: 'an address that moves between boxes',
     'qemu-system-x86': 'runs virtual machines',
     'qemu-utils': 'disk images',
