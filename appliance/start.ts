@@ -83,6 +83,7 @@ export async function serveBox(args: string[]): Promise<number> {
   const stopped = ending();
   let box = await composeBoxPart(config, { logger, simulated: false, apiAccount });
   await recordService(config.run);
+  flushCompileCache();
   while ((await Promise.race([stopped, box.changed])) !== 'stop') {
     say('This box’s part in its cluster has changed: the service starts anew; guests run on.');
     await box.stop();
@@ -97,6 +98,7 @@ export async function serveApi(): Promise<number> {
   const config = loadConfig();
   const api = await (await import('./compose-api.ts')).composeApi(config, createLogger(config.log));
   for (const line of greeting(api)) process.stdout.write(`${line}\n`);
+  flushCompileCache();
   await ending();
   await api.stop();
   return 0;

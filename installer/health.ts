@@ -82,7 +82,7 @@ const apiPort = 8440;
 /** The API says it is ready. Its certificate is its own: the answer counts here, not who gives it. */
 const checkApi = (deadline: number): Promise<void> =>
   eventually(async () => {
-    const status = await askReady().catch(messageOf);
+    const status = await askReady('127.0.0.1', apiPort).catch(messageOf);
     return status === 200 ? undefined : `the API is not ready: ${status}.`;
   }, deadline);
 
@@ -97,9 +97,14 @@ const checkNode = (deadline: number): Promise<void> =>
     return stdout.trim() === 'True' ? undefined : 'the Kubernetes node is not Ready.';
   }, deadline);
 
-const askReady = (): Promise<number | undefined> =>
+/** Resolves when a server of this machine says it is ready: Croft's API, or Kubernetes'. Who waits ends the wait. */
+export async function awaitReady(host: string, port: number): Promise<void> {
+  while ((await askReady(host, port).catch(() => undefined)) !== 200) await delay(pause); // Not up yet.
+}
+
+const askReady = (host: string, port: number): Promise<number | undefined> =>
   new Promise((resolve, reject) => {
-    const options = { host: '127.0.0.1', port: apiPort, path: '/readyz', rejectUnauthorized: false, timeout: 10_000 };
+    const options = { host, port, path: '/readyz', rejectUnauthorized: false, timeout: 10_000 };
     const request = get(options, (response) => {
       response.resume();
       resolve(response.statusCode);

@@ -1,12 +1,11 @@
 /**
  * The installer's commands on a live or installed appliance, run by the units in installer/units:
  * `install` (unattended, from answers), `install-asking`, `health`, `commit`, `roll-back`, `update-from-medium`,
- * `prepare-kubernetes`. What they say goes to
- * the console.
+ * `prepare-kubernetes`, `await-kubernetes`. What they say goes to the console.
  */
 import { readFile } from 'node:fs/promises';
 import { CroftError, isCroftError, messageOf } from '../appliance/errors.ts';
-import { checkHealth, commitRunning, leaveRunning } from './health.ts';
+import { awaitReady, checkHealth, commitRunning, leaveRunning } from './health.ts';
 
 const say =
   (who: string) =>
@@ -28,6 +27,7 @@ const commands: Record<string, (commandLine: string) => Promise<void>> = {
   'update-from-medium': async (commandLine) =>
     (await import('./update/medium.ts')).updateFromMedium(commandLine, say('croft-update')),
   'prepare-kubernetes': async () => (await import('./kubernetes.ts')).prepareKubernetes(),
+  'await-kubernetes': () => awaitReady('127.0.0.1', 6443),
   'roll-back': async (commandLine) => {
     const what = await leaveRunning(commandLine);
     say('croft-rollback')(

@@ -122,12 +122,13 @@ async function addFullParts(root: string, { kubernetes, guest }: NonNullable<Roo
   await link('/usr/lib/croft/k3s/k3s', join(root, 'usr/local/bin/kubectl'));
   const command = { binary: '/usr/lib/croft/k3s/k3s', command: 'server', configFile: '/etc/rancher/k3s/config.yaml' } as const;
   await writeFile(join(root, 'usr/lib/systemd/system/k3s.service'), k3sUnit(command));
-  // The stand-in does not tell systemd that it is up; Croft asks the API in either case.
   const dropIns = join(root, 'usr/lib/systemd/system/k3s.service.d');
   await mkdir(dropIns, { recursive: true });
   const before = '[Unit]\nConditionKernelCommandLine=croft.slot\nRequiresMountsFor=/var/lib/croft\n';
   const prepare = 'ExecStartPre=/usr/bin/node /usr/lib/croft/installer/main.ts prepare-kubernetes\n';
-  const type = kubernetes.standIn ? 'Type=exec\n' : '';
+  // k3s tells systemd when it is up, and what needs it begins then; of the stand-in we find out.
+  const awaited = 'ExecStartPost=/usr/bin/node /usr/lib/croft/installer/main.ts await-kubernetes\n';
+  const type = kubernetes.standIn ? `Type=exec\n${awaited}` : '';
   await writeFile(join(dropIns, 'croft.conf'), `${before}[Service]\n${prepare}${type}`);
   await enable(root, 'k3s.service', k3sUnit(command));
 

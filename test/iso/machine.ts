@@ -23,6 +23,8 @@ export type MachineOptions = {
   memory?: number;
   /** A network card, whose API is reached at this port of loopback; nothing goes out. Without it there is no card. */
   apiPort?: number;
+  /** A tap in a network namespace; the machine starts over this network first, then from its disk. */
+  network?: { namespace: string; tap: string; mac: string };
   /** Where the serial port's transcript is kept. */
   log?: string;
 };
@@ -81,7 +83,10 @@ export class Machine {
     const path = join(this.#directory, 'serial');
     const argv = await this.#argv(path);
     this.#startedAt = Date.now();
-    const child = spawn('qemu-system-x86_64', argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const { network } = this.#options;
+    const inside = network ? ['ip', 'netns', 'exec', network.namespace] : [];
+    const [program, ...rest] = [...inside, 'qemu-system-x86_64', ...argv] as [string, ...string[]];
+    const child = spawn(program, rest, { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child = child;
     let errors = '';
     child.stderr?.on('data', (chunk) => (errors += String(chunk)));
@@ -181,7 +186,7 @@ export class Machine {
   }
 
   async #argv(socket: string): Promise<string[]> {
-    const { firmware, disk, cd, serial = 'CROFT-SYSTEM', memory = 1024, apiPort } = this.#options;
+    const { firmware, disk, cd, serial = 'CROFT-SYSTEM', memory = 1024, apiPort, network } = this.#options;
     const options = [
       ...[
         '-nodefaults',
@@ -214,6 +219,10 @@ export class Machine {
     if (apiPort !== undefined) {
       const forward = `user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:${apiPort}-:8440`;
       options.push('-netdev', forward, '-device', 'virtio-net-pci,netdev=net');
+    }
+    if (network) {
+      options.push('-netdev', `tap,id=net,ifname=${network.tap},script=no,downscript=no`);
+      options.push('-device', `virtio-net-pci,netdev=net,mac=${network.mac},bootindex=0`);
     }
     if (firmware === 'bios') return ['-machine', 'q35', ...options];
     const vars = join(this.#directory, 'vars.fd');

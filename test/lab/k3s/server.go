@@ -233,7 +233,7 @@ func (o *options) startControlPlane(ctx context.Context, fail func(string, error
 	if err != nil {
 		return err
 	}
-	if err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 2*time.Minute, true, func(ctx context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(ctx, 250*time.Millisecond, 15*time.Minute, true, func(ctx context.Context) (bool, error) {
 		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
 	}); err != nil {
 		return fmt.Errorf("kube-apiserver is not ready: %w", context.Cause(ctx))
