@@ -3,14 +3,14 @@
  * routes do and no more: Croft's kinds, Secrets, and the objects that lead kubectl to it. Nothing of pods, nodes'
  * specs or roles. Its token lives a month and is renewed by the box each day; a client re-reads it from its file.
  */
-import { chmod, chown, mkdir, readFile } from 'node:fs/promises';
+import { chmod, chown, mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
 import { writeFileAtomic } from '../host/files.ts';
 import type { Logger } from '../host/logger.ts';
 import { systemNamespace } from '../resources/core-kinds.ts';
 import { customKinds } from '../store/crds.ts';
+import { readKubeconfig } from '../store/kubeconfig.ts';
 import { applyObject, createKubeClient, type KubeClient } from '../store/kubernetes-client.ts';
 
 const accountName = 'croft-api';
@@ -65,7 +65,7 @@ export async function keepApiAccount({ admin, target, owner, logger }: ApiAccoun
     await mkdir(dirname(target), { recursive: true });
     await chmod(dirname(target), 0o711);
     await writeToken(client, token, owner);
-    await writeOwned(target, await kubeconfigText(admin, token), owner);
+    await writeOwned(target, kubeconfigText(admin, token), owner);
   } catch (error) {
     client.close();
     throw error;
@@ -111,19 +111,16 @@ async function writeToken(client: KubeClient, path: string, owner: ApiAccountOpt
   await writeOwned(path, status.token, owner);
 }
 
-async function kubeconfigText(admin: string, token: string): Promise<string> {
-  const config = new KubeConfig();
-  config.loadFromFile(admin);
-  const cluster = config.getCurrentCluster();
-  const ca = cluster?.caData ?? (cluster?.caFile ? (await readFile(cluster.caFile)).toString('base64') : undefined);
+function kubeconfigText(admin: string, token: string): string {
+  const { server, ca } = readKubeconfig(admin);
   const name = 'croft';
   return stringify({
     apiVersion: 'v1',
     kind: 'Config',
     'current-context': name,
-    clusters: [{ name, cluster: { server: cluster?.server, ...(ca ? { 'certificate-authority-data': ca } : {}) } }],
+    clusters: [{ name, cluster: { server, ...(ca ? { 'certificate-authority-data': ca.toString('base64') } : {}) } }],
     contexts: [{ name, context: { cluster: name, user: name } }],
-    // Read anew each minute, so that a renewed token is taken up.
+    // Read anew by each request, so that a renewed token is taken up.
     users: [{ name, user: { 'auth-provider': { name: 'tokenFile', config: { tokenFile: token } } } }],
   });
 }

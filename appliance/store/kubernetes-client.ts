@@ -2,12 +2,12 @@
  * Plain requests to a kube-apiserver as a kubeconfig says: JSON in and out, deadlines, 429 tried again, every failure
  * a CroftError. Watches are read at their consumer's pace, so a slow one costs no memory.
  */
-import { KubeConfig } from '@kubernetes/client-node';
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
+import { readKubeconfig } from './kubeconfig.ts';
 import { errorOfStatus, type KubeStatus } from './kubernetes-errors.ts';
 
 export type KubeQuery = Record<string, string | number | boolean | undefined>;
@@ -38,21 +38,6 @@ const attempts = 5;
 /** ms: the longest wait before a 429 is tried again. */
 const longestWait = 2_000;
 
-function loadKubeConfig(path: string): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    config.loadFromFile(path);
-  } catch (cause) {
-    throw new CroftError('invalid-input', `CROFT_KUBECONFIG: ${JSON.stringify(path)} is no kubeconfig: ${messageOf(cause)}`, {
-      cause,
-    });
-  }
-  if (!config.getCurrentCluster()) {
-    throw new CroftError('invalid-input', `CROFT_KUBECONFIG: ${JSON.stringify(path)} names no current cluster.`);
-  }
-  return config;
-}
-
 async function textOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
@@ -69,8 +54,8 @@ function parsed<T>(text: string, about: string): T {
 
 /** @throws CroftError `invalid-input` when the file is no kubeconfig */
 export function createKubeClient(kubeconfig: string): KubeClient {
-  const config = loadKubeConfig(kubeconfig);
-  const { server } = config.getCurrentCluster() as { server: string };
+  const access = readKubeconfig(kubeconfig);
+  const { server } = access;
   const agent = new Agent({ keepAlive: true, maxSockets: 256 });
   const unreachable = (cause: unknown): CroftError =>
     new CroftError('unavailable', `The Kubernetes API at ${server} does not answer: ${messageOf(cause)}.`, { cause });
@@ -90,8 +75,7 @@ export function createKubeClient(kubeconfig: string): KubeClient {
           : { 'content-type': request.contentType ?? 'application/json', 'content-length': Buffer.byteLength(body) }),
       },
     };
-    // Read at each request: tokens and certificates are renewed while we run.
-    await config.applyToHTTPSOptions(options);
+    await access.apply(options);
     options.agent = agent;
     if (signal) options.signal = signal;
     return new Promise((resolve, reject) => {
