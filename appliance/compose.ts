@@ -65,7 +65,7 @@ export type Box = {
 export type ComposeOptions = { logger: Logger /** `npm run dev`: simulated machine. */; simulated: boolean };
 
 /** A box without its API: that is another process (compose-api.ts), reached over the port. */
-export type BoxPart = Pick<Box, 'changed' | 'stop'>;
+export type BoxPart = Pick<Box, 'changed' | 'stop'> & { shutDownGuests(): Promise<void> };
 
 /** Starts a box and resolves when it serves. Whatever was started is stopped again when a part fails. */
 export const composeBox = (config: Config, options: ComposeOptions): Promise<Box> =>
@@ -102,7 +102,7 @@ async function composePart(given: Config, options: ComposeOptions & { apiAccount
   stack.push('port', () => served.close());
   logger.info({ adopted: core.adopted }, 'ready');
   core.resume();
-  return { changed: core.changed, stop: () => stack.unwind() };
+  return { changed: core.changed, shutDownGuests: core.shutDownGuests, stop: () => stack.unwind() };
 }
 
 type Core = {
@@ -121,6 +121,8 @@ type Core = {
   /** How many guests were found running. */
   adopted: number;
   changed: Box['changed'];
+  /** Before the machine goes down. */
+  shutDownGuests(): Promise<void>;
   /** Goes on with what the end of the service cut off. */
   resume(): void;
 };
@@ -258,6 +260,7 @@ async function composeCore(given: Config, { logger, simulated }: ComposeOptions,
     inCluster: pods !== undefined,
     adopted: vms.adopted.length,
     changed: Promise.race([replaced, ...(peers ? [peers.changed] : [])]),
+    shutDownGuests: () => vms.shutDown(),
     resume: () => clusterPort?.resume(),
   };
 }

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { composeBox, composeBoxPart, type Box } from './compose.ts';
 import { loadConfig, settings, type Config, type SettingName } from './config.ts';
 import { CroftError, messageOf } from './errors.ts';
+import { run as runProgram } from './host/exec.ts';
 import { createLogger } from './host/logger.ts';
 import { announcement } from './install/announcement.ts';
 import { ensurePackages, explainMissing, planPackages } from './install/installer.ts';
@@ -89,6 +90,10 @@ export async function serveBox(args: string[]): Promise<number> {
     await box.stop();
     box = await composeBoxPart(config, { logger, simulated: false, apiAccount });
   }
+  if (await machineStops()) {
+    say('The machine goes down: its guests are switched off.');
+    await box.shutDownGuests();
+  }
   await box.stop();
   await forgetService(config.run);
   return 0;
@@ -102,6 +107,13 @@ export async function serveApi(): Promise<number> {
   await ending();
   await api.stop();
   return 0;
+}
+
+/** Whether systemd is shutting the machine down; otherwise only the service ends, and guests run on. */
+async function machineStops(): Promise<boolean> {
+  // Its answer is also its exit code; without systemd there is no answer.
+  const { stdout } = await runProgram(['systemctl', 'is-system-running'], { okCodes: [0, 1] }).catch(() => ({ stdout: '' }));
+  return stdout.trim() === 'stopping';
 }
 
 /** Resolves when the service is asked to end. */

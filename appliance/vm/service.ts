@@ -38,7 +38,8 @@ import type { CopyClosed } from './moves/copy-closed.ts';
 import { startMoves, type MoveInformers } from './moves/service.ts';
 import type { MigrationParts } from './migration/parts.ts';
 import { startMigrations, type MigrationInformers } from './migration/service.ts';
-import { createStartGate, openGate, type StartGate } from './start-order.ts';
+import { shutDownGuests } from './shut-down.ts';
+import { createStartGate, openGate, type StartGate, startOrderOf } from './start-order.ts';
 import { startSpaceWatch } from './space-watch.ts';
 import { startSnapshots, type SnapshotInformers } from './snapshots/service.ts';
 import type { ResumableTasks } from './snapshots/track.ts';
@@ -84,6 +85,8 @@ export type VmService = {
   adopted: string[];
   /** What runs here, and a forced end of one. */
   guests: { all(): { id: string; epoch: number }[]; end(id: string): Promise<void> };
+  /** The machine goes down: ends all guests, those that listen by their power button. Before `stop`; nothing starts again. */
+  shutDown(): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -150,6 +153,16 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
   const port = createBoxPort(context, ({ namespace, name }) => instanceController.enqueue(`${namespace}/${name}`));
   const sampler = startSampler({ history: options.history, port, logger });
 
+  let stopping: Promise<unknown> | undefined;
+  const stopControllers = (): Promise<unknown> =>
+    (stopping ??= Promise.all([
+      vmController.stop(),
+      instanceController.stop(),
+      snapshots.stop(),
+      moves.stop(),
+      migrations.stop(),
+    ]));
+
   return {
     port,
     adopted,
@@ -157,14 +170,23 @@ export async function startVms(options: VmServiceOptions): Promise<VmService> {
       all: () => registry.all().map(({ id, epoch }) => ({ id, epoch })),
       end: async (id) => registry.get(id)?.kill(),
     },
+    shutDown: async () => {
+      await stopControllers();
+      const orders = new Map(informers.virtualMachine.list().map((vm) => [vm.metadata.labels?.[idLabel], startOrderOf(vm)]));
+      const orderOf = (id: string): number => orders.get(id) ?? Number.POSITIVE_INFINITY;
+      await shutDownGuests({ guests: registry.all(), orderOf, patience: shutDownPatience, logger });
+    },
     stop: async () => {
       await Promise.all([sampler.stop(), space.stop()]);
-      await Promise.all([vmController.stop(), instanceController.stop(), snapshots.stop(), moves.stop(), migrations.stop()]);
+      await stopControllers();
       await placement.stop();
       await options.hypervisor.close();
     },
   };
 }
+
+/** ms; less than what systemd gives us (installer/units/full/croftd.service). */
+const shutDownPatience = 180_000;
 
 const bootKey = 'boot-id';
 
