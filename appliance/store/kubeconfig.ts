@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
@@ -93,7 +94,7 @@ export function readKubeconfig(path: string): KubeAccess {
     async apply(options) {
       Object.assign(options, fixed, lasting ?? (user['client-certificate'] ? certificate() : {}));
       const token = tokenFile === undefined ? user.token : (await readFile(resolve(dirname(path), tokenFile), 'utf8')).trim();
-      if (token) options.headers = { ...options.headers, authorization: `Bearer ${token}` };
+      if (token) options.headers = { ...(options.headers as OutgoingHttpHeaders | undefined), authorization: `Bearer ${token}` };
     },
   };
 }

@@ -43,6 +43,8 @@ export const enVms = {
     unpause: 'Resume',
     reset: 'Reset',
     'soft-reboot': 'Ask guest to reboot',
+    freeze: 'Freeze file systems',
+    unfreeze: 'Thaw file systems',
     migrate: 'Migrate…',
     delete: 'Delete',
     console: 'Open console',
