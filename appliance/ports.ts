@@ -54,7 +54,14 @@ export interface VmExports {
 }
 
 /** Why an object isn't as wished: one sentence with numbers, and what to do next. */
-export type Explanation = { state: string; sentence: string; next: string[]; evidence: { at?: string; text: string }[] };
+export type Explanation = {
+  state: string;
+  sentence: string;
+  /** What its disks survive; absent for a VM without disks. */
+  disks?: string;
+  next: string[];
+  evidence: { at?: string; text: string }[];
+};
 
 /** Counters of one NIC since it was plugged, as the guest sees it. */
 export type NicCounters = {

@@ -65,6 +65,22 @@ export type DiskWish = {
   wipe?: string[] | undefined;
   /** The box it is in; absent on a box alone. */
   node?: string | undefined;
+  /** Its light is to blink until then; ISO 8601. */
+  locateUntil?: string | undefined;
+};
+
+/** What a disk says of itself (SMART); what it doesn't say is absent. */
+export type DiskSmart = {
+  /** Its own verdict. */
+  passed?: boolean;
+  /** °C. */
+  temperature?: number;
+  /** Hours it has run. */
+  hours?: number;
+  /** Percent of a flash disk's life that is used up. */
+  wear?: number;
+  /** Sectors moved away, waiting to be, or unreadable. */
+  badSectors?: number;
 };
 
 /** A disk of a replicated pool; `id` is the wish's (StoragePool's `spec.disks[].id`). */
@@ -78,8 +94,13 @@ export type DiskState = {
   serial?: string;
   /** `leaving`: its data is being moved to other disks, or it is dead and about to be forgotten. */
   state: 'refused' | 'preparing' | 'up' | 'down' | 'leaving';
-  /** Why it was refused. */
+  /** Why it was refused, or is not started again. */
   reason?: string;
+  smart?: DiskSmart;
+  /** What it says of itself that one should know before it fails. */
+  warning?: string;
+  /** What blinks so that it is found: a light of its own, or the one that tells of its work. */
+  locating?: 'light' | 'activity';
 };
 
 /** How safe a pool's data is, in words and as a figure. */
@@ -91,6 +112,8 @@ export type PoolHealth = {
   survives: number;
   /** Why the wished disks are not all in use. */
   problem?: string;
+  /** While copies are missing or made: how much is missing (0 to 1), bytes a second made, seconds to go. */
+  recovery?: { missing: number; bytesPerSecond: number; seconds?: number };
   disks: DiskState[];
 };
 
@@ -101,6 +124,14 @@ export type ExportFormat = 'qcow2' | 'vmdk';
 export type ExportOptions = {
   /** Made or overwritten. */ file: string;
   format: ExportFormat;
+  progress?: Progress;
+  signal?: AbortSignal;
+};
+
+export type ChangesOptions = {
+  /** Made or overwritten by an export, read by an import. */ file: string;
+  /** A snapshot that both ends have. */
+  since?: string;
   progress?: Progress;
   signal?: AbortSignal;
 };
@@ -149,6 +180,17 @@ export interface VolumeDriver {
 
   /** Writes a snapshot's disk to a file, flat (`vmdk`: stream-optimised), also while a guest runs on. Absent where a pool cannot yet. */
   exportSnapshot?(id: string, snapshotId: string, options: ExportOptions): Promise<void>;
+
+  /**
+   * Writes what changed from one snapshot to a later one (`since` absent: all that is in it) to a file, in the pool's own
+   * format; sparse parts are left out. Also while a guest runs on. Absent where a pool cannot.
+   */
+  exportChanges?(id: string, snapshotId: string, options: ChangesOptions): Promise<void>;
+  /**
+   * Puts such a file on a closed volume that has the snapshot `since`, or on an empty one, and snapshots the result under
+   * the id it had. Cut off, it is done again. @throws CroftError `not-found` (no such snapshot), `in-use`
+   */
+  importChanges?(id: string, snapshotId: string, options: ChangesOptions): Promise<void>;
 
   /** Redundancy; absent where a pool has none of its own (`local`). */
   health?(): Promise<PoolHealth>;

@@ -142,6 +142,8 @@ export const storagePool = defineKind({
               wipe: Type.Optional(Type.Array(Type.String())),
               /** The box it is in; absent on a box alone. */
               node: Type.Optional(Type.String()),
+              /** Its light is to blink until then. */
+              locateUntil: Type.Optional(Type.String()),
             },
             strict,
           ),
@@ -158,6 +160,14 @@ export const storagePool = defineKind({
         message: Type.String(),
         survives: Type.Integer(),
         problem: Type.Optional(Type.String()),
+        /** While copies are missing: how much (0 to 1), bytes a second made, seconds to go. */
+        recovery: Type.Optional(
+          Type.Object({
+            missing: Type.Number(),
+            bytesPerSecond: Type.Integer(),
+            seconds: Type.Optional(Type.Integer()),
+          }),
+        ),
         disks: Type.Array(
           Type.Object({
             id: Type.String(),
@@ -167,6 +177,18 @@ export const storagePool = defineKind({
             serial: Type.Optional(Type.String()),
             state: Type.String(),
             reason: Type.Optional(Type.String()),
+            /** What it says of itself (SMART): verdict, °C, hours, percent worn, bad sectors. */
+            smart: Type.Optional(
+              Type.Object({
+                passed: Type.Optional(Type.Boolean()),
+                temperature: Type.Optional(Type.Integer()),
+                hours: Type.Optional(Type.Integer()),
+                wear: Type.Optional(Type.Integer()),
+                badSectors: Type.Optional(Type.Integer()),
+              }),
+            ),
+            warning: Type.Optional(Type.String()),
+            locating: Type.Optional(Type.String()),
           }),
         ),
       }),

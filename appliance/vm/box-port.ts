@@ -4,11 +4,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CroftError } from '../errors.ts';
 import type { BoxPort, GuestAction, VmKey } from '../ports.ts';
+import { storagePool } from '../resources/croft-kinds.ts';
+import { persistentVolumeClaim, poolOfClaim } from '../resources/data-volume.ts';
 import { idLabel } from '../resources/identity.ts';
-import { virtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
+import { virtualMachine, type VirtualMachine, virtualMachineInstance } from '../resources/virtual-machine.ts';
 import { mustGet } from '../store/edit.ts';
 import type { VmContext } from './context.ts';
 import { explainVm } from './explain.ts';
+import { wishedDisks } from './guest-shape.ts';
+import { survivalSentence, type DiskSafety } from './survival.ts';
 import type { Guest } from './hypervisor.ts';
 import { actionStates, stateOf, type VmAction } from './lifecycle.ts';
 import { memoryFree } from './memory.ts';
@@ -67,7 +71,8 @@ export function createBoxPort(context: VmContext, reconcile: (key: VmKey) => voi
       const vm = await mustGet(context.store, virtualMachine, key.name, key.namespace);
       const instance = await context.store.get(virtualMachineInstance, key.name, key.namespace);
       const about = { kind: 'VirtualMachine', name: key.name, project: key.namespace, limit: evidenceLimit };
-      return explainVm(vm, instance, context.events.list(about));
+      const disks = survivalSentence(await safetyOf(context, vm));
+      return { ...explainVm(vm, instance, context.events.list(about)), ...(disks === undefined ? {} : { disks }) };
     },
     stats: () => readUsage(context),
     guestLists: async (key) => {
@@ -90,6 +95,18 @@ export function createBoxPort(context: VmContext, reconcile: (key: VmKey) => voi
       cpus: availableParallelism(),
     }),
   };
+}
+
+async function safetyOf({ store }: VmContext, vm: VirtualMachine): Promise<DiskSafety[]> {
+  const pools = await store.list(storagePool);
+  const found = wishedDisks(vm.spec.template.spec).map(async ({ volume, claim }): Promise<DiskSafety[]> => {
+    const present = await store.get(persistentVolumeClaim, claim, vm.metadata.namespace);
+    if (!present) return [];
+    const pool = poolOfClaim(present);
+    const survives = pools.items.find(({ metadata }) => metadata.name === pool)?.status?.health?.survives;
+    return [{ name: volume, pool, survives }];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 /** QEMU writes the picture itself, as its own user: into a directory of its own, read and removed at once. */

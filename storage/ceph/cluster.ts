@@ -17,12 +17,13 @@ import type { Logger } from '../../appliance/host/logger.ts';
 import type { DiskState, DiskWish, PoolHealth } from '../driver.ts';
 import { createLocks } from '../locks.ts';
 import { createBridge, type CephBridge } from '../rbd/bridge/client.ts';
+import { createAttendant, type Attendant } from './attend.ts';
 import { cephOwner, found, writeDaemonConf, type Owner } from './bootstrap.ts';
 import { cephPaths, type CephPaths } from './conf.ts';
 import { createDaemons, type CephDaemons } from './daemons.ts';
 import { inspectDisk } from './disks.ts';
 import { allServed, describeHealth, type OsdLine } from './health.ts';
-import { ensurePool, grantGuest, lookAt, osdsOf, quietMgr, type GuestAccess } from './pools.ts';
+import { createKeepFree, ensurePool, grantGuest, lookAt, osdsOf, quietMgr, type GuestAccess } from './pools.ts';
 import { giveDisk, makeOsd, purge, type OsdContext } from './osd.ts';
 import { foundOrJoin, hasMgr, type CephPeers } from './peers.ts';
 import { readClusterRecord, writeClusterRecord, type ClusterRecord, type OsdRecord } from './record.ts';
@@ -60,7 +61,8 @@ export class CephCluster {
   #wished: DiskWish[] = [];
   /** Those of all boxes. */
   #everywhere: readonly DiskWish[] = [];
-  readonly #failing = new Set<string>();
+  readonly #attendant: Attendant;
+  readonly #keepFree: (bridge: CephBridge) => Promise<void>;
   readonly #refused = new Map<string, DiskState>();
   #downSince = new Map<string, number>();
   #retiring: Promise<void> | undefined;
@@ -70,6 +72,8 @@ export class CephCluster {
     this.paths = cephPaths(options.root, options.run);
     this.#options = options;
     this.#logger = options.logger;
+    this.#attendant = createAttendant(options.logger);
+    this.#keepFree = createKeepFree(options.logger);
   }
 
   /** The helper that speaks to Ceph. @throws CroftError `missing-component` */
@@ -99,6 +103,7 @@ export class CephCluster {
       if (peers) refuseHomeless(everywhere);
       this.#everywhere = everywhere;
       const disks = peers ? everywhere.filter(({ node }) => node === peers.box) : everywhere;
+      if (disks.length > 0) this.#attendant.follow(disks);
       this.#record = await readClusterRecord(this.paths.record);
       if (!peers && !this.#record && disks.length === 0) {
         throw new CroftError(
@@ -122,6 +127,7 @@ export class CephCluster {
         started.push(wish.id);
       }
       await this.#untilUp(parts, started);
+      await this.#keepFree(parts.bridge);
       this.#retireInBackground();
     });
   }
@@ -150,7 +156,7 @@ export class CephCluster {
       const records = peers ? this.#everywhere.map((wish) => recordOf(wish, osds)) : record.osds;
       const wished = peers ? new Set(records.map(({ uuid }) => uuid)) : this.#wishedIds();
       const health = describeHealth({ status, osds, stale, records, wished, replicas });
-      return { ...health, disks: [...health.disks, ...this.#refused.values()] };
+      return { ...health, disks: [...health.disks.map((disk) => this.#attendant.adorn(disk)), ...this.#refused.values()] };
     } catch (error) {
       if (!isCroftError(error)) throw error;
       return { state: 'unknown', message: `The cluster does not answer: ${error.message}`, survives: 0, disks: [] };
@@ -170,6 +176,7 @@ export class CephCluster {
   /** The service stops; the daemons run on. */
   async close(): Promise<void> {
     this.#closed.abort();
+    this.#attendant.stop();
     const parts = await this.#parts?.catch(() => undefined); // Never came up: nothing to let go of.
     parts?.daemons.release();
     await parts?.bridge.close();
@@ -249,12 +256,12 @@ export class CephCluster {
     try {
       await giveDisk(osd.path, owner);
       const started = await daemons.startOsd(osd.number);
-      this.#failing.delete(osd.uuid);
+      this.#attendant.failing(osd.uuid, undefined);
       return started;
     } catch (error) {
       // Tried again at every turn; told once.
-      const known = this.#failing.has(osd.uuid);
-      this.#failing.add(osd.uuid);
+      const known = this.#attendant.isFailing(osd.uuid);
+      this.#attendant.failing(osd.uuid, messageOf(error));
       if (!known)
         this.#logger.error(
           { osd: osd.number, path: osd.path, error: messageOf(error) },

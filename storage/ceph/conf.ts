@@ -52,6 +52,9 @@ export type CephSettings = {
   osdMemory: number;
 };
 
+/** Bytes of a disk that are never given to guests. */
+const leastFree = 512 * mib;
+
 /** The least `osd_memory_target` Ceph takes; below it, the cache gets a fixed size and is not tuned. */
 const leastTarget = 896 * mib;
 
@@ -180,6 +183,17 @@ export const keyringText = (...entries: KeyringEntry[]): string =>
     )
     .join('\n')
     .concat('\n');
+
+/**
+ * Parts of the smallest disk (bytes) at which Ceph speaks up, stops moving data there, and stops all writes. BlueStore
+ * keeps its own database on the same disk: an OSD without room for that ends and cannot be started again, and a small
+ * disk is that far soon after its usual 95 %. Pure.
+ */
+export function fullRatios(smallest: number): { nearfull: number; backfillfull: number; full: number } {
+  const full = Math.min(0.95, Math.max(0.5, Math.floor(100 * (1 - leastFree / smallest)) / 100));
+  const below = (part: number): number => Math.round(100 * (full - part)) / 100;
+  return { nearfull: below(0.1), backfillfull: below(0.05), full };
+}
 
 /** Placement groups of a pool: about 32 per disk and copy, a power of two. */
 export const placementGroups = (osds: number, replicas: number): number =>

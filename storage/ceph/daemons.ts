@@ -1,6 +1,7 @@
 /** The cluster's daemons on this box: each runs on when the service stops, and is adopted when it returns. */
 import { connect } from 'node:net';
 import { readdir } from 'node:fs/promises';
+import { CroftError } from '../../appliance/errors.ts';
 import { Daemon, type DaemonSpec } from '../../appliance/host/daemon.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
 import type { Owner } from './bootstrap.ts';
@@ -10,8 +11,31 @@ export type CephDaemons = ReturnType<typeof createDaemons>;
 
 const monReadyTimeout = 30_000;
 
+/**
+ * An OSD that ended so many times in a row, each time soon after its start (ms), is left alone for a while: its disk is
+ * broken, and every start stalls VMs anew.
+ */
+const deathsToRest = 5;
+const soon = 30_000;
+const restFor = 600_000;
+
 export function createDaemons(paths: CephPaths, owner: Owner | undefined, logger: Logger) {
   const running = new Map<string, Daemon>();
+  const upSince = new Map<string, number>();
+  const deaths = new Map<string, number>();
+  const restUntil = new Map<string, number>();
+
+  const noteDeath = (name: string): void => {
+    const now = Date.now();
+    const inARow = now - (upSince.get(name) ?? 0) < soon ? (deaths.get(name) ?? 0) + 1 : 1;
+    deaths.set(name, inARow);
+    if (inARow < deathsToRest) return;
+    logger.error({ daemon: name, times: inARow }, 'the daemon of a disk ends again and again and is left alone for a while');
+    deaths.delete(name);
+    restUntil.set(name, now + restFor);
+    running.get(name)?.release();
+    running.delete(name);
+  };
 
   const spec = (program: string, name: string, id: string): DaemonSpec => ({
     name,
@@ -31,8 +55,10 @@ export function createDaemons(paths: CephPaths, owner: Owner | undefined, logger
       readyTimeout: monReadyTimeout,
       onUp: (how) => {
         started = how === 'started';
+        upSince.set(wanted.name, Date.now());
       },
       ...(ready ? { ready } : {}),
+      ...(wanted.name.startsWith('osd.') ? { onDown: () => noteDeath(wanted.name) } : {}),
     });
     await daemon.start();
     running.set(wanted.name, daemon);
@@ -50,7 +76,19 @@ export function createDaemons(paths: CephPaths, owner: Owner | undefined, logger
     startMon: (box: string, address: string, port: number) =>
       start(spec('ceph-mon', `mon.${box}`, box), () => answers(address, port)),
     startMgr: (box: string) => start(spec('ceph-mgr', `mgr.${box}`, box)),
-    startOsd: (number: number) => start(spec('ceph-osd', `osd.${number}`, String(number))),
+    /** @throws CroftError `unavailable` while it is left alone because it ended again and again */
+    async startOsd(number: number): Promise<boolean> {
+      const name = `osd.${number}`;
+      const until = restUntil.get(name) ?? 0;
+      if (until > Date.now()) {
+        const at = new Date(until).toISOString().slice(11, 16);
+        throw new CroftError(
+          'unavailable',
+          `Its daemon ended ${deathsToRest} times in a row, as on a broken disk. It is tried again at ${at} UTC; to replace the disk: croft disk replace ${name} PATH.`,
+        );
+      }
+      return start(spec('ceph-osd', name, String(number)));
+    },
     stopOsd: (number: number) => stop(`osd.${number}`),
     pidOf: (name: string) => running.get(name)?.pid,
     /** Lets them run on without us. */

@@ -48,6 +48,21 @@ export type HealthInput = {
 };
 
 export function describeHealth(input: HealthInput): PoolHealth {
+  const recovery = recoveryOf(input);
+  return { ...stateOf(input), ...(recovery ? { recovery } : {}) };
+}
+
+/** How far the making of missing copies is; undefined when none are missing. */
+function recoveryOf({ status: { pgmap }, replicas }: HealthInput): PoolHealth['recovery'] {
+  const { degraded_objects: degraded = 0, degraded_total: total = 0 } = pgmap;
+  if (degraded === 0 || total === 0) return undefined;
+  const bytesPerSecond = Math.round(pgmap.recovering_bytes_per_sec ?? 0);
+  const missing = Math.min(1, (degraded / total) * replicas);
+  const rest = (degraded / total) * pgmap.data_bytes * replicas;
+  return { missing, bytesPerSecond, ...(bytesPerSecond > 0 ? { seconds: Math.ceil(rest / bytesPerSecond) } : {}) };
+}
+
+function stateOf(input: HealthInput): PoolHealth {
   const { status, replicas } = input;
   const disks = input.records.map((record) => diskState(record, input));
   const { pgmap } = status;

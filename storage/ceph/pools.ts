@@ -2,10 +2,11 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CroftError } from '../../appliance/errors.ts';
+import { CroftError, messageOf } from '../../appliance/errors.ts';
+import type { Logger } from '../../appliance/host/logger.ts';
 import type { CephBridge } from '../rbd/bridge/client.ts';
 import { give, writeOwned, type Owner } from './bootstrap.ts';
-import { guestConf, keyringText, placementGroups } from './conf.ts';
+import { fullRatios, guestConf, keyringText, placementGroups } from './conf.ts';
 import { isStale, type CephStatus, type GroupLine, type OsdLine } from './health.ts';
 import type { ClusterRecord } from './record.ts';
 
@@ -104,6 +105,35 @@ const statusOf = (bridge: CephBridge): Promise<CephStatus> => bridge.command<Cep
 
 export const osdsOf = async (bridge: CephBridge): Promise<OsdLine[]> =>
   (await bridge.command<{ osds: OsdLine[] }>({ prefix: 'osd dump', format: 'json' })).osds;
+
+/** Settles how full disks may be, by the smallest; again when disks have come or gone. */
+export function createKeepFree(logger: Logger): (bridge: CephBridge) => Promise<void> {
+  let settledFor = '';
+  return async (bridge) => {
+    const disks = (await osdsOf(bridge)).map(({ uuid }) => uuid).join();
+    if (disks === settledFor) return;
+    try {
+      if (await keepFree(bridge)) settledFor = disks;
+    } catch (error) {
+      // The mgr is still starting: the next look does it.
+      logger.debug({ error: messageOf(error) }, 'how full disks may be was not settled yet');
+    }
+  };
+}
+
+/** True when all disks were measured. */
+async function keepFree(bridge: CephBridge): Promise<boolean> {
+  const { nodes } = await bridge.mgrCommand<{ nodes: { kb: number }[] }>({ prefix: 'osd df', format: 'json' });
+  const sizes = nodes.map(({ kb }) => kb * 1024).filter((size) => size > 0);
+  if (sizes.length === 0) return false;
+  const wished = fullRatios(Math.min(...sizes));
+  const present = await bridge.command<Record<string, number>>({ prefix: 'osd dump', format: 'json' });
+  for (const what of ['nearfull', 'backfillfull', 'full'] as const) {
+    if (Math.abs((present[`${what}_ratio`] ?? 0) - wished[what]) < 0.001) continue;
+    await bridge.command({ prefix: `osd set-${what}-ratio`, ratio: wished[what] });
+  }
+  return sizes.length === nodes.length;
+}
 
 /** What the cluster says of itself, and whether that is up to date. */
 export async function lookAt(bridge: CephBridge): Promise<{ status: CephStatus; osds: OsdLine[]; stale: boolean }> {

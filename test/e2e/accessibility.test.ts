@@ -109,7 +109,12 @@ const replicated = {
   capacity: 3e12,
   used: 1e12,
   conditions: [],
-  health: { state: 'degraded', message: '41 % of the data has one copy of 2; a disk is down.', survives: 0 },
+  health: {
+    state: 'rebuilding',
+    message: 'Data is 2×, one copy of 41 % missing (osd.1 down), back in ~4 min.',
+    survives: 0,
+    recovery: { missing: 0.41, bytesPerSecond: 12e6, seconds: 240 },
+  },
 };
 const disk = (name: string, state: string) => ({
   kind: 'disk',
@@ -120,6 +125,9 @@ const disk = (name: string, state: string) => ({
   size: 1e12,
   serial: `S-${name}`,
   state,
+  smart: { passed: true, temperature: 41, hours: 12_000, badSectors: 9 },
+  warning: '9 sectors are bad: replace it soon.',
+  ...(state === 'up' ? { locating: 'activity' } : {}),
 });
 
 test.each(['light', 'dark'])('a replicated pool and its disks, %s', async (theme) => {

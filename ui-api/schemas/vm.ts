@@ -209,6 +209,7 @@ export const Ticket = Type.Object({ ticket: Type.String(), url: Type.String(), e
 export const ExplanationOut = Type.Object({
   state: Type.String(),
   sentence: Type.String(),
+  disks: Type.Optional(Type.String({ description: 'what its disks survive; absent for a VM without disks' })),
   next: Type.Array(Type.String()),
   evidence: Type.Array(Type.Object({ at: Type.Optional(Type.String()), text: Type.String() })),
 });

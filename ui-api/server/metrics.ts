@@ -13,6 +13,7 @@ import {
 } from '../../appliance/resources/virtual-machine.ts';
 import { allOf } from './all-of.ts';
 import type { AppContext } from './context.ts';
+import { createPoolMetrics } from './pool-metrics.ts';
 import { memoryOf, printableStatusOf } from './projections/vm.ts';
 import { createUsageMetrics } from './usage-metrics.ts';
 import { viewVms } from './views.ts';
@@ -39,7 +40,7 @@ export function createMetrics({ store, tasks, port, version }: AppContext) {
 
   const build = gauge('croft_build_info', 'Version of Croft; always 1.', ['version']);
   const runningTasks = gauge('croft_tasks', 'Tasks by state, among the latest 1,000.', ['state']);
-  const poolBytes = gauge('croft_pool_bytes', 'Bytes of each pool: capacity, used, provisioned.', ['pool', 'kind']);
+  const poolMetrics = createPoolMetrics(registry);
   const vmInfo = gauge('kubevirt_vm_info', 'Information about VirtualMachines.', [
     ...vmLabels,
     'status',
@@ -137,18 +138,7 @@ export function createMetrics({ store, tasks, port, version }: AppContext) {
         port.stats(),
       ]);
       // From here to the text nothing waits: two scrapes at once don't mix.
-      for (const one of [
-        vmInfo,
-        vmCreated,
-        vmRequests,
-        diskBytes,
-        vmiInfo,
-        domainBytes,
-        addresses,
-        phases,
-        poolBytes,
-        runningTasks,
-      ])
+      for (const one of [vmInfo, vmCreated, vmRequests, diskBytes, vmiInfo, domainBytes, addresses, phases, runningTasks])
         one.reset();
       build.set({ version }, 1);
       vms.forEach(describeVm);
@@ -161,11 +151,7 @@ export function createMetrics({ store, tasks, port, version }: AppContext) {
           if (size !== undefined) diskBytes.set({ name, namespace: project, device, persistentvolumeclaim: volume }, size);
         }
       }
-      for (const { metadata, status } of pools) {
-        for (const kind of ['capacity', 'used', 'provisioned'] as const) {
-          if (status?.[kind] !== undefined) poolBytes.set({ pool: metadata.name, kind }, status[kind]);
-        }
-      }
+      poolMetrics.set(pools);
       for (const { state } of tasks.list({ limit: 1000 })) runningTasks.inc({ state });
       return await registry.metrics();
     },

@@ -2,7 +2,16 @@ import { mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { cephPaths, daemonConf, guestConf, keyringText, newKey, osdMemory, placementGroups } from '../../../storage/ceph/conf.ts';
+import {
+  cephPaths,
+  daemonConf,
+  fullRatios,
+  guestConf,
+  keyringText,
+  newKey,
+  osdMemory,
+  placementGroups,
+} from '../../../storage/ceph/conf.ts';
 import { inspectDisk, osdUuidOn, whatIsOn, wipeMarks } from '../../../storage/ceph/disks.ts';
 import { allServed, describeHealth, duration, isStale, type CephStatus, type HealthInput } from '../../../storage/ceph/health.ts';
 import type { OsdRecord } from '../../../storage/ceph/record.ts';
@@ -60,6 +69,8 @@ describe('texts', () => {
     expect(osdMemory(4 * gib, 2)).toBe(256 * 2 ** 20);
     expect(osdMemory(64 * gib, 2)).toBe(Math.floor(3.2 * gib));
     expect(osdMemory(1024 * gib, 2)).toBe(4 * gib);
+    expect([2, 4, 8, 20, 4000].map((size) => fullRatios(size * gib).full)).toEqual([0.75, 0.87, 0.93, 0.95, 0.95]);
+    expect(fullRatios(2 * gib)).toEqual({ nearfull: 0.65, backfillfull: 0.7, full: 0.75 });
     const small = daemonConf({ ...settings, osdMemory: 256 * 2 ** 20 }, cephPaths('/d'));
     expect(small).toContain('bluestore cache autotune = false');
     expect([2, 3, 8, 24].map((disks) => placementGroups(disks, 2))).toEqual([32, 64, 128, 512]);

@@ -1,7 +1,7 @@
 /** `croft disk`: what replicated pools are made of. */
 import type { Command } from 'commander';
 import type { Disk } from '../../client/types.ts';
-import { collect, dryRunOption, waitOptions, yesOption } from '../options.ts';
+import { collect, dryRunOption, parseInteger, waitOptions, yesOption } from '../options.ts';
 import { diskColumns } from '../output/columns.ts';
 import { confirm } from '../prompt.ts';
 import { onAction, type Session, type Shell } from '../session.ts';
@@ -36,6 +36,7 @@ export function register(program: Command, shell: Shell): void {
   addAdd(disk, shell);
   addReplace(disk, shell);
   addRemove(disk, shell);
+  addLocate(disk, shell);
 }
 
 function addAdd(parent: Command, shell: Shell): void {
@@ -99,5 +100,36 @@ async function follow(session: Session, disk: Disk): Promise<void> {
     describe: (state) => [state?.disk?.state ?? 'missing', state?.message].filter(Boolean).join(', '),
     hopeless: (state) => (state?.disk?.state === 'refused' ? state.disk.reason : undefined),
     resume: `croft pool show ${disk.pool} --watch`,
+  });
+}
+
+/** Waits until something blinks, and says what. */
+function addLocate(parent: Command, shell: Shell): void {
+  const locate = parent
+    .command('locate <disk>')
+    .description('let the light of a disk blink, so that it is found')
+    .option('--seconds <count>', 'how long; 0 ends it (default: 60)', parseInteger);
+  waitOptions(dryRunOption(locate));
+  onAction<{ seconds?: number }>(locate, shell, async ({ args: [name = ''], options, session }) => {
+    const { seconds = 60 } = options;
+    const target = `/v1/disks/${encodeURIComponent(name)}/locate`;
+    const ask = (query?: object) => session.client.request<Disk>('POST', target, { body: { seconds }, query: { ...query } });
+    if (await dryRun(session, ask)) return;
+    const { body: disk } = await ask();
+    if (seconds === 0) return session.say(`Disk ${disk.name} does not blink any more.`);
+    if (options.wait === false) return;
+    const seen = await waitUntil<Disk>(session, {
+      what: `Disk ${disk.name}`,
+      goal: 'blinking',
+      look: () => noun.collection(session.client).get(disk.id, undefined, session.io.signal),
+      reached: (found) => found?.locating !== undefined,
+      describe: (found) => found?.locating ?? 'not yet',
+      resume: `croft disk show ${disk.name}`,
+    });
+    const what =
+      seen?.locating === 'light'
+        ? 'Its light blinks'
+        : 'It has no light of its own: its activity light goes on and off each second';
+    session.say(`${disk.name} (${disk.path}): ${what}, for ${seconds} s.`);
   });
 }

@@ -292,6 +292,7 @@ function addExplain(vm: Command, shell: Shell): void {
     if (!body?.sentence) throw new CliError(exitCodes.failed, `The API gave no explanation for VM ${name}.`);
     if (options.output && options.output !== 'table') return session.printOne(body, []);
     session.print(`${body.state}: ${body.sentence}\n`);
+    if (body.disks) session.print(`  ${body.disks}\n`);
     for (const next of body.next) session.print(`  Next: ${next}\n`);
     for (const { at, text } of body.evidence) session.print(`  ${at ? `${at}  ` : ''}${text}\n`);
   });

@@ -128,7 +128,9 @@ export const diskColumns: Column<api.Disk>[] = [
   of('size', (disk) => disk.size, bytes),
   of('path', (disk) => disk.path),
   of('serial', (disk) => disk.serial),
-  of('reason', (disk) => disk.reason),
+  of('reason', (disk) => disk.reason ?? disk.warning),
+  wide(of('temperature', (disk) => disk.smart?.temperature)),
+  wide(of('hours', (disk) => disk.smart?.hours)),
   wide(of('id', (disk) => disk.id)),
 ];
 

@@ -10,7 +10,7 @@ import { parseBytes } from '../../../appliance/resources/quantity.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { ListQuery, NameParams, Page, ProjectQuery, strict } from '../../schemas/common.ts';
-import { Disk, DiskAdd, DiskWish } from '../../schemas/disks.ts';
+import { Disk, DiskAdd, DiskLocate, DiskWish } from '../../schemas/disks.ts';
 import { allOf } from '../all-of.ts';
 import type { Server } from '../context.ts';
 import { mustFind } from '../lookup.ts';
@@ -150,6 +150,29 @@ export function diskRoutes(app: Server): void {
         return [...others, wish];
       });
       return oneDisk(disks, wish.id);
+    },
+  });
+
+  app.post('/v1/disks/:name/locate', {
+    config: { permission: 'operator' },
+    schema: {
+      summary: 'Let the light of a disk blink',
+      params: NameParams,
+      querystring: changeQuery,
+      body: DiskLocate,
+      response: { 200: Disk },
+    },
+    handler: async ({ store, params, body }) => {
+      const disk = await mustFindDisk(store, params.name);
+      if (!disk.path.startsWith('/dev/'))
+        throw new CroftError('invalid-state', `Disk ${disk.name} is the file ${disk.path}: it has no light.`);
+      const { seconds = 60 } = body;
+      const until =
+        seconds > 0 ? { locateUntil: new Date(Date.now() + seconds * 1000).toISOString() } : { locateUntil: undefined };
+      const disks = await editDisks(store, disk.pool, (present) =>
+        present.map((wish) => (wish.id === disk.id ? ({ ...wish, ...until } as Wish) : wish)),
+      );
+      return oneDisk(disks, disk.id);
     },
   });
 

@@ -14,6 +14,25 @@ export const enHardware = {
     replaceTitle: (disk: string) => `Replace ${disk}`,
     replaceHelp: 'The copies that were on it are made anew on the other; machines go on meanwhile.',
     replaceSubmit: 'Replace',
+    recovery: 'Copies that are there',
+    recoveryLabel: (percent: number, pace: string | undefined, seconds: number | undefined) =>
+      [
+        `${percent} %`,
+        pace === undefined ? undefined : `${pace} a second`,
+        seconds === undefined ? undefined : seconds < 90 ? `${seconds} s to go` : `${Math.round(seconds / 60)} min to go`,
+      ]
+        .filter(Boolean)
+        .join(', '),
+    hours: (hours: number) => `${hours} h in use`,
+    remove: 'Take out…',
+    removeTitle: (disk: string) => `Take out ${disk}`,
+    removeHelp: (path: string) =>
+      `All that is on ${path} is moved to the other disks first; machines go on meanwhile. It may be pulled once it is gone from this page.`,
+    removeSubmit: 'Take out',
+    blink: 'Let it blink',
+    blinkEnd: 'Stop blinking',
+    blinkNamed: (disk: string) => `Let the light of ${disk} blink`,
+    blinks: (what: string) => (what === 'light' ? 'Its light blinks.' : 'Its activity light goes on and off each second.'),
     add: 'Add disk',
     addTitle: (pool: string) => `Add a disk to ${pool}`,
     addHelp: 'It takes its share of the copies while machines go on.',

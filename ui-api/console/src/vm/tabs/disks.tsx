@@ -1,7 +1,9 @@
 import HddIcon from '@patternfly/react-icons/dist/esm/icons/hdd-icon';
+import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Vm } from '../../../../client/types.ts';
 import { client } from '../../api/client.ts';
+import { explainQuery } from '../../api/queries.ts';
 import { AttachDisk } from '../../forms/attach-disk.tsx';
 import { GrowVolume } from '../../forms/grow-volume.tsx';
 import { formatBytes } from '../../format.ts';
@@ -43,8 +45,10 @@ export function DisksTab({ vm }: { vm: Vm }) {
         query: { project: vm.project },
       }),
   });
+  const { data: explained } = useQuery(explainQuery(vm.name, vm.project));
   return (
     <>
+      {explained?.disks && <p className="croft-quiet">{explained.disks}</p>}
       <ResourceTable
         label={text.disks.title}
         rows={vm.disks}
