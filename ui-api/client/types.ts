@@ -34,6 +34,7 @@ export type Token = Static<typeof objects.Token>;
 export type TokenCreate = Static<typeof objects.TokenCreate>;
 export type TokenWithSecret = Static<typeof objects.TokenWithSecret>;
 export type Node = Static<typeof objects.Node>;
+export type Balance = Static<typeof objects.Balance>;
 export type Maintenance = Static<typeof objects.Maintenance>;
 export type Certificate = Static<typeof certificate.Certificate>;
 export type Nic = Static<typeof objects.Nic>;

@@ -252,6 +252,18 @@ export const Node = Type.Object({
 });
 export type Node = Static<typeof Node>;
 
+/** What the balancer would do; nothing is done. */
+export const Balance = Type.Object({
+  kind: Type.Literal('balance'),
+  boxes: Type.Array(
+    Type.Object({ box: Type.String(), pressure: Type.Number({ description: 'share of memory or CPUs promised to VMs' }) }),
+  ),
+  moves: Type.Array(
+    Type.Object({ vm: Type.String(), project: Type.String(), from: Type.String(), to: Type.String(), why: Type.String() }),
+  ),
+});
+export type Balance = Static<typeof Balance>;
+
 export const MaintenanceBody = Type.Object(
   { on: Type.Boolean({ description: 'true: its VMs leave the box, and none comes; false: it takes VMs again' }) },
   strict,

@@ -3,9 +3,12 @@ import { node, type Node } from '../../resources/croft-kinds.ts';
 import { fence } from '../../resources/peer-kinds.ts';
 import { virtualMachineInstance, type VirtualMachineInstance } from '../../resources/virtual-machine.ts';
 import type { ResourceStore } from '../../store/store.ts';
-import { memoryOf } from '../../vm/guest-shape.ts';
+import { cpusOf, memoryOf, vcpuCount } from '../../vm/guest-shape.ts';
 import { isFinished } from '../../vm/instance-phase.ts';
 import { qemuOverhead } from '../../vm/memory.ts';
+import { isMigrating } from '../../vm/migration/record.ts';
+import { refusalOf, sharedByDriver } from '../../vm/migration/refusal.ts';
+import type { BoxLoad } from './balance.ts';
 import type { Room } from './evacuation.ts';
 
 /** Ready, heard, no witness, and not in maintenance. */
@@ -26,6 +29,26 @@ export function roomsOf(nodes: readonly Node[], instances: readonly VirtualMachi
     const given = heldBy(instances, box).reduce((sum, one) => sum + bytesOf(one), 0);
     return { box, free: (status?.memory ?? 0) - (status?.memoryReserved ?? 0) - given };
   });
+}
+
+/** What the balancer plans from: boxes that take VMs, and those they run. */
+export async function loadsOf(store: ResourceStore): Promise<BoxLoad[]> {
+  const { nodes, instances } = await readBoxes(store);
+  const isShared = sharedByDriver(store);
+  const load = async ({ metadata: { name: box }, status }: Node): Promise<BoxLoad> => ({
+    box,
+    memory: (status?.memory ?? 0) - (status?.memoryReserved ?? 0),
+    cpus: status?.cpus ?? 0,
+    vms: await Promise.all(
+      heldBy(instances, box).map(async (instance) => {
+        const { name: vm, namespace: project = 'default' } = instance.metadata;
+        const stays = isMigrating(instance) ? 'It is moving already.' : await refusalOf(store, isShared, instance);
+        const asked = { vm, project, memory: bytesOf(instance), vcpus: vcpuCount(cpusOf(instance.spec)) };
+        return stays === undefined ? asked : { ...asked, stays };
+      }),
+    ),
+  });
+  return Promise.all(nodes.filter(takesVms).map(load));
 }
 
 /** Nodes without those that are shut out, and all instances. */

@@ -1,6 +1,6 @@
-/** `croft node maintenance`: empties a box, and says when it can be switched off. */
+/** `croft node maintenance`: empties a box, and says when it can be switched off. `croft node balance`: what would even them out. */
 import type { Command } from 'commander';
-import type { Maintenance, Node } from '../../client/types.ts';
+import type { Balance, Maintenance, Node } from '../../client/types.ts';
 import { usageError } from '../exit.ts';
 import { dryRunOption, waitOptions } from '../options.ts';
 import { onAction, type Shell } from '../session.ts';
@@ -40,5 +40,18 @@ export function addMaintenance(parent: Command, shell: Shell): void {
       hopeless: (found) => (found?.state === 'blocked' ? message(found) : undefined),
       resume: `croft node maintenance on ${name}`,
     });
+  });
+}
+
+export function addBalance(parent: Command, shell: Shell): void {
+  const balance = parent
+    .command('balance')
+    .description('which VMs would move so that no box carries much more than another; moves none');
+  onAction(balance, shell, async ({ session }) => {
+    const { body } = await session.client.request<Balance>('GET', '/v1/nodes/balance');
+    session.say(body.boxes.map(({ box, pressure }) => `${box}: ${Math.round(pressure * 100)} %`).join(', '));
+    if (body.moves.length === 0) session.say('They are even enough: nothing would move.');
+    for (const { vm, project, to, why } of body.moves)
+      session.print(`croft vm migrate ${vm} --project ${project} --node ${to}   # ${why}\n`);
   });
 }

@@ -5,9 +5,9 @@ import { listOptions, outputOption } from '../options.ts';
 import { nodeColumns, nodeListColumns } from '../output/columns.ts';
 import { onAction, type Shell } from '../session.ts';
 import { registerBackup } from './node-backup.ts';
-import { addMaintenance } from './node-maintenance.ts';
 import { registerCertificate } from './node-certificate.ts';
 import { registerUpdates } from './node-update.ts';
+import { addBalance, addMaintenance } from './node-maintenance.ts';
 
 export function register(program: Command, shell: Shell): void {
   const node = program.command('node').description('the boxes');
@@ -21,6 +21,7 @@ export function register(program: Command, shell: Shell): void {
   addMaintenance(node, shell);
   registerCertificate(node, shell);
   registerUpdates(node, shell);
+  addBalance(node, shell);
   onAction(show, shell, async ({ options, session }) => {
     const { body } = await session.client.request<Node>('GET', '/v1/node');
     session.printOne(body, nodeColumns);

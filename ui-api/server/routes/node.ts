@@ -3,13 +3,15 @@ import { Type } from 'typebox';
 import { pathsOf } from '../../../appliance/config.ts';
 import { CroftError } from '../../../appliance/errors.ts';
 import { makeBackup } from '../../../appliance/node/backup.ts';
+import { planBalance, pressureOf } from '../../../appliance/cluster/peers/balance.ts';
 import { departuresOf } from '../../../appliance/cluster/peers/maintenance.ts';
+import { loadsOf } from '../../../appliance/cluster/peers/rooms.ts';
 import { node, type Node as NodeObject } from '../../../appliance/resources/croft-kinds.ts';
 import { fence } from '../../../appliance/resources/peer-kinds.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { ChangeQuery, ListQuery, NameParams, Page, strict } from '../../schemas/common.ts';
-import { BackupBody, BackupOut, Maintenance, MaintenanceBody, Nic, Node } from '../../schemas/objects.ts';
+import { Balance, BackupBody, BackupOut, Maintenance, MaintenanceBody, Nic, Node } from '../../schemas/objects.ts';
 import type { AppContext, Server } from '../context.ts';
 import { allOf } from '../all-of.ts';
 import { pageOf } from '../pages.ts';
@@ -60,6 +62,16 @@ export function nodeRoutes(app: Server, { port, config, version }: AppContext): 
       if (!found) throw new CroftError('unavailable', 'The box has not reported its state yet; ask again in a moment.');
       const { memoryFree } = await port.capacity();
       return projectNode(found, memoryFree);
+    },
+  });
+
+  app.get('/v1/nodes/balance', {
+    config: { permission: 'viewer' },
+    schema: { summary: 'Which VMs would move so that no box carries much more than another', response: { 200: Balance } },
+    handler: async ({ store }) => {
+      const loads = await loadsOf(store);
+      const boxes = loads.map((load) => ({ box: load.box, pressure: Math.round(pressureOf(load) * 1000) / 1000 }));
+      return { kind: 'balance' as const, boxes, moves: planBalance(loads) };
     },
   });
 
