@@ -131,14 +131,16 @@ type Core = {
 async function composeCore(given: Config, { logger, simulated }: ComposeOptions, stack: Stack): Promise<Core> {
   const identity = await readIdentity(given.data);
   const joined = settingsOf(given, identity);
-  const nodeName = joined.node === '' ? thisNodeName() : joined.node;
+  const hostName = joined.node === '' ? thisNodeName() : joined.node;
   const paths = makeDirectories(joined);
   parseListen(joined.listen);
   await finishRestore(joined.data);
   const box = openBoxStore(paths.box, { logger });
   stack.push('box store', () => box.close());
-  const cluster = await settleOnCluster(joined, { box, logger, nodeName, founds: !simulated && !identity }, stack);
+  const cluster = await settleOnCluster(joined, { box, logger, nodeName: hostName, founds: !simulated && !identity }, stack);
   const { config } = cluster;
+  // The name that Kubernetes knows stays, whatever the host is called by now.
+  const nodeName = config.node === '' ? hostName : config.node;
   const inCluster = config.store === 'kubernetes';
   if (identity) await startOwnK3s(config.data, logger);
   const store = await openStore(config, paths.store, logger);

@@ -2,7 +2,9 @@
  * The box and its Kubernetes, as the API asks for it: how it is, in words, and `init`. `settleCluster` is called before
  * the store is opened: it ends a move that is due, and says which store the box is on.
  */
+import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
 import { CroftError, isCroftError, messageOf } from '../errors.ts';
 import { run } from '../host/exec.ts';
 import type { ClusterPort, ClusterStatus } from '../ports.ts';
@@ -130,11 +132,18 @@ export function createClusterPort(options: ClusterPortOptions): ClusterPort & { 
       const before = pendingInit(journal);
       if (before) throw new CroftError('busy', `The move is under way already: croft task watch ${before.task}.`);
       await checkSources(request, lockFile);
+      const joinable = request.address !== undefined;
+      if (joinable && existsSync(join(config.data, 'ceph', 'cluster.json'))) {
+        throw new CroftError('invalid-state', 'address: the disks of this box’s replicated pool speak to this box alone.', {
+          fix: ['Leave --address away: nobody joins then.', 'Or move its volumes to the local pool and delete it first.'],
+        });
+      }
       const wish = {
         nodeName,
         address: await ownAddress(request.address),
         ranges: chooseRanges(await options.occupied()),
         kubeletArgs: kubeletArgsFor(request.kubeletArgs ?? []),
+        ...(joinable ? { joinable } : {}),
       };
       const [id, context] = [newId(), { request, wish }];
       notePending(journal, { phase: 'prepare', task: id, context });

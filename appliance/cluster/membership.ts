@@ -20,6 +20,8 @@ export type K3sWish = {
   ranges: ClusterRanges;
   /** `key=value` each, handed to kubelet. */
   kubeletArgs: string[];
+  /** Somebody named the address: it is the box's among others, which may join. */
+  joinable?: boolean;
 };
 
 export type Membership = K3sWish & { /** When the resources came here; RFC 3339. */ since: string };
@@ -72,6 +74,15 @@ export async function removeMembership(directories: Directories): Promise<void> 
   await rm(path, { force: true });
   await syncDirectory(dirname(path));
 }
+
+/** The settings of a box that founded its own cluster: where its resources are, and its address where others may join. Pure. */
+export const settingsOfFounder = (config: Config, membership: Membership): Config => ({
+  ...config,
+  store: 'kubernetes',
+  kubeconfig: k3sPaths(config).kubeconfig,
+  node: membership.nodeName,
+  address: config.address === '' && membership.joinable ? membership.address : config.address,
+});
 
 /** The value of `cgroup-root` among kubelet's arguments; kubelet's own default is the root. */
 const cgroupRootOf = (args: readonly string[]): string =>

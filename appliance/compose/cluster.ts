@@ -2,7 +2,7 @@
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { fetchFile } from '../../storage/images/fetch.ts';
-import { k3sOf, k3sPaths } from '../cluster/membership.ts';
+import { k3sOf, settingsOfFounder } from '../cluster/membership.ts';
 import type { PodNetworkOptions } from '../cluster/pod-network.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from '../host/logger.ts';
@@ -70,7 +70,7 @@ export async function settleOnCluster(
     stack.push('k3s', async () => k3s.release());
     await k3s.start();
   }
-  const config: Config = membership ? { ...given, store: 'kubernetes', kubeconfig: k3sPaths(given).kubeconfig } : given;
+  const config: Config = membership ? settingsOfFounder(given, membership) : given;
   const replacement = Promise.withResolvers<void>();
   const port = async (store: ResourceStore) => {
     const occupied = async () => {

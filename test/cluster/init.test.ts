@@ -28,7 +28,8 @@ const kubectl = (...args: string[]) =>
   node.run([join(data, 'k3s/bin/k3s'), 'kubectl', ...args], { env: { KUBECONFIG: join(data, 'k3s/k3s.yaml') } });
 const init = (k3s: string) => {
   const images = release.images.flatMap((path) => (basename(path) === 'hold.tar' ? [] : ['--images', path]));
-  return box.croft(['cluster', 'init', '--k3s', k3s, ...images, '--kubelet-arg', `cgroup-root=${node.cgroupRoot}`]);
+  const own = ['--address', node.ip, '--kubelet-arg', `cgroup-root=${node.cgroupRoot}`];
+  return box.croft(['cluster', 'init', '--k3s', k3s, ...images, ...own]);
 };
 const programs = async (): Promise<string[]> =>
   (await Promise.all((await node.processes()).map(readArgv))).flatMap((argv) => (argv[0] ? [basename(argv[0])] : []));
@@ -87,6 +88,10 @@ test('the box moves onto its Kubernetes; the guest is the same, and so is everyt
   ]);
   const address = after[0]?.addresses?.[0] as string;
   await eventually(async () => (await getInside(node, `http://${address}/blob.sha256`)).length > 60, slow);
+});
+
+test('others may join it now', async () => {
+  await eventually(async () => expect((await box.croft(['node', 'join-token'])).stdout.trim()).toMatch(/^\S{40,}$/), slow);
 });
 
 test('the guest gets a pod on this box, and its disk a volume', async () => {

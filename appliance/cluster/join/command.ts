@@ -13,6 +13,7 @@ import { createSagaRunner } from '../../reconcile/saga.ts';
 import { virtualMachine } from '../../resources/virtual-machine.ts';
 import { openBoxStore } from '../../store/box/box-store.ts';
 import { version } from '../../version.ts';
+import { readMembership, settingsOfFounder } from '../membership.ts';
 import { readIdentity, settingsOf } from '../peers/identity.ts';
 import { openBoxK3s } from './box-k3s.ts';
 import { knock } from './knock.ts';
@@ -37,10 +38,11 @@ export async function joinTokenCommand(args: string[], given: Config): Promise<n
   const hours = Number(values.hours);
   if (!(hours > 0 && hours <= 72))
     throw new CroftError('invalid-input', `--hours: ${values.hours} must be above 0 and at most 72.`);
-  const config = settingsOf(given, await readIdentity(given.data));
+  const [identity, founded] = [await readIdentity(given.data), await readMembership(given)];
+  const config = founded ? settingsOfFounder(given, founded) : settingsOf(given, identity);
   if (config.store !== 'kubernetes') {
     throw new CroftError('invalid-state', 'This box is alone: there is no cluster to join.', {
-      fix: ['Found one with `croft cluster init`.'],
+      fix: ['Found one with `croft cluster init --address ADDRESS`.'],
     });
   }
   const { openKubernetesStore } = await import('../../store/kubernetes.ts');
@@ -67,7 +69,8 @@ async function boxIdOf(data: string): Promise<string> {
 
 /** Only an empty box can join: its VMs would be lost to it, for the cluster has a store of its own. */
 async function refuseUnlessEmpty(config: Config): Promise<void> {
-  if (await readIdentity(config.data)) throw new CroftError('invalid-state', 'This box is part of a cluster already.');
+  if ((await readIdentity(config.data)) ?? (await readMembership(config)))
+    throw new CroftError('invalid-state', 'This box is part of a cluster already.');
   const service = await runningService(config.run);
   if (service) {
     throw new CroftError(

@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createClusterPort, settleCluster } from '../../../appliance/cluster/cluster-port.ts';
 import { failedInit, notePending, pendingInit } from '../../../appliance/cluster/init.ts';
-import { readMembership, writeMembership, type K3sWish, type Membership } from '../../../appliance/cluster/membership.ts';
+import {
+  readMembership,
+  settingsOfFounder,
+  writeMembership,
+  type K3sWish,
+  type Membership,
+} from '../../../appliance/cluster/membership.ts';
 import { loadConfig } from '../../../appliance/config.ts';
 import { silentLogger } from '../../../appliance/host/logger.ts';
 import { openBoxStore, type BoxStore } from '../../../appliance/store/box/box-store.ts';
@@ -121,6 +127,16 @@ describe('before the store is opened', () => {
     expect(done).toEqual([]);
     expect(pendingInit(box.journal)).toBeUndefined();
   });
+});
+
+it.each([
+  ['its address is the cluster’s where somebody named it', true, '', '192.0.2.1'],
+  ['it stays alone where nobody did', undefined, '', ''],
+  ['CROFT_ADDRESS is heeded', undefined, '192.0.2.9', '192.0.2.9'],
+])('of a founder: %s', (_what, joinable, given, address) => {
+  const membership = { ...wish, since: '2026-01-01T00:00:00Z', ...(joinable ? { joinable } : {}) };
+  const config = settingsOfFounder({ ...shared().config, address: given }, membership);
+  expect(config).toMatchObject({ store: 'kubernetes', node: wish.nodeName, address });
 });
 
 describe('croft cluster init', () => {

@@ -33,7 +33,10 @@ function addInit(parent: Command, shell: Shell): void {
     .description('bring the box onto Kubernetes of its own; VMs run on')
     .option('--k3s <file>', 'a k3s program on the box, instead of the release that k3s.lock names')
     .option('--images <archive>', 'images for a box without internet; repeatable', collect)
-    .option('--address <address>', 'the box’s address in the cluster (default: of the interface with the default route)')
+    .option(
+      '--address <address>',
+      'the box’s address in the cluster; named, other boxes may join (default: of the interface with the default route)',
+    )
     .option('--kubelet-arg <key=value>', 'handed to kubelet; repeatable', collect);
   waitOptions(outputOption(init));
   onAction<InitOptions>(init, shell, async ({ options, session }) => {
