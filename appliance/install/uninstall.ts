@@ -7,6 +7,8 @@
 import { access, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { openBoxK3s, readBoxK3s } from '../cluster/join/box-k3s.ts';
+import type { K3s } from '../cluster/k3s.ts';
 import { k3sOf, k3sPaths, readWish } from '../cluster/membership.ts';
 import type { Config } from '../config.ts';
 import { CroftError, messageOf } from '../errors.ts';
@@ -52,7 +54,11 @@ const dataEntries = [
   'image-work',
   'exports',
   'k3s',
+  'k3s.json',
   'cluster.json',
+  'peer.json',
+  'peer-kubeconfig.yaml',
+  'box-id',
   'run',
   'host-changes.json',
   'installed-packages.json',
@@ -128,14 +134,21 @@ async function endGuests({ runDir, force, log }: UninstallOptions, left: string[
   await end(await runningGuests(runDir), grace.guest, left);
 }
 
+/** Of a box that founded its cluster or joined one; a box on a cluster that it does not run has none. */
+async function ownK3s(directories: { data: string; run: string }): Promise<K3s | undefined> {
+  const wish = await readWish(directories);
+  if (wish) return k3sOf(directories, wish, silentLogger());
+  const made = await readBoxK3s(directories.data);
+  return made && openBoxK3s(directories.data, made, silentLogger());
+}
+
 /** Ends what k3s left running: pods, mounts, cgroups; its data and program with --purge. */
 async function removeK3s({ dataDir, runDir, purge, log }: UninstallOptions): Promise<string[]> {
   const directories = { data: dataDir, run: runDir };
   try {
-    const wish = await readWish(directories);
-    if (!wish) return [];
+    const k3s = await ownK3s(directories);
+    if (!k3s) return [];
     log(purge ? 'Removing Kubernetes (k3s) with all that is in it.' : 'Ending Kubernetes (k3s) and its pods.');
-    const k3s = k3sOf(directories, wish, silentLogger());
     if (!purge) {
       await k3s.dismantle();
       return [];
