@@ -16,6 +16,7 @@ import { Daemon } from '../host/daemon.ts';
 import { run, type RunOptions, type RunResult } from '../host/exec.ts';
 import { writeFileAtomic } from '../host/files.ts';
 import type { Logger } from '../host/logger.ts';
+import { readProcess, ticksPerSecond } from '../host/process-info.ts';
 import { cleanUp, inNode } from './k3s-clean.ts';
 import { k3sConfig, k3sUnit, type K3sPlan } from './k3s-config.ts';
 
@@ -39,8 +40,8 @@ export type K3sOptions = {
 export type K3sVersion = { version: string; standIn: boolean };
 
 export type K3sState = 'not-installed' | 'stopped' | 'starting' | 'ready' | 'degraded';
-/** `words` says in one sentence what is the matter, or that nothing is. */
-export type K3sStatus = { state: K3sState; nodeReady: boolean; words: string };
+/** `words` says in one sentence what is the matter, or that nothing is. `saidAt`: when the node said that it is Ready, ms. */
+export type K3sStatus = { state: K3sState; nodeReady: boolean; words: string; saidAt?: number };
 
 /** What a k3s binary says of itself. @throws CroftError `invalid-input` when it is neither */
 export function parseVersion(output: string): K3sVersion {
@@ -119,7 +120,8 @@ export class K3s {
   }
 
   /**
-   * Starts k3s, or takes over the one that runs, and waits until this node's API answers and the node is Ready.
+   * Starts k3s, or takes over the one that runs, and waits until this node's API answers and the node is Ready, as this
+   * k3s says itself: Kubernetes has not missed a node yet that was away for less than its grace.
    * @param timeout ms for all of it
    * @throws CroftError `unavailable` with what k3s said last
    */
@@ -132,7 +134,7 @@ export class K3s {
     const deadline = Date.now() + timeout;
     for (;;) {
       const status = await this.status();
-      if (status.state === 'ready') return;
+      if (status.state === 'ready' && speaksOfThis(status.saidAt, await this.#startedAt(), Date.now())) return;
       if (Date.now() > deadline) {
         throw new CroftError('unavailable', `k3s is not ready after ${Math.round(timeout / 1000)} s: ${status.words}`);
       }
@@ -151,13 +153,18 @@ export class K3s {
     } catch (error) {
       return down('starting', `The API server does not answer yet: ${messageOf(error)}`);
     }
-    const path = '{.status.conditions[?(@.type=="Ready")].status}{"|"}{.status.conditions[?(@.type=="Ready")].message}';
-    const node = await this.kubectl(['get', 'node', plan.nodeName, '-o', `jsonpath=${path}`, '--request-timeout=5s'], {
-      timeout: 8_000,
-      okCodes: [0, 1],
-    });
-    const [ready, message] = node.stdout.split('|');
-    if (ready === 'True') return { state: 'ready', nodeReady: true, words: 'The API answers and this node is Ready.' };
+    const path = ['status', 'lastHeartbeatTime', 'message'].map((field) => `{.status.conditions[?(@.type=="Ready")].${field}}`);
+    const node = await this.kubectl(
+      ['get', 'node', plan.nodeName, '-o', `jsonpath=${path.join('{"|"}')}`, '--request-timeout=5s'],
+      {
+        timeout: 8_000,
+        okCodes: [0, 1],
+      },
+    );
+    const [ready, saidAt = '', message] = node.stdout.split('|');
+    if (ready === 'True') {
+      return { state: 'ready', nodeReady: true, words: 'The API answers and this node is Ready.', saidAt: Date.parse(saidAt) };
+    }
     return down(
       'degraded',
       `The API answers, but node ${plan.nodeName} is not Ready: ${message || node.stderr || 'it has not registered yet'}`,
@@ -167,6 +174,14 @@ export class K3s {
   async #isRunning(): Promise<boolean> {
     if (this.#options.supervisor === 'process') return this.#daemon.pid !== undefined;
     return (await run(['systemctl', 'is-active', '--quiet', 'k3s.service'], { okCodes: [0, 3, 4] })).exitCode === 0;
+  }
+
+  /** When the k3s that runs was started, ms; undefined when none runs. */
+  async #startedAt(): Promise<number | undefined> {
+    const pid = this.#options.supervisor === 'process' ? this.#daemon.pid : await unitPid();
+    const found = pid === undefined ? undefined : await readProcess(pid);
+    if (!found) return undefined;
+    return Date.now() - ((await uptime()) - found.startTime / ticksPerSecond) * 1000;
   }
 
   /** Process id of k3s while a supervised one runs. */
@@ -270,6 +285,24 @@ export class K3s {
     for (const path of [plan.dataDir, configFile, plan.kubeconfig]) await rm(path, { recursive: true, force: true });
   }
 }
+
+/** ms after which Kubernetes has missed a node that does not speak (node-monitor-grace-period, 50 s, and its round of 5 s). */
+const grace = 60_000;
+
+/** Whether a node's word that it is Ready is that of the k3s started at `startedAt`, and not of one before it. Times in ms. Pure. */
+export function speaksOfThis(saidAt: number | undefined, startedAt: number | undefined, now: number): boolean {
+  if (startedAt === undefined) return false;
+  // A node says it anew at its start and then only every five minutes; the time it gives has no fractions.
+  return now - startedAt > grace || (saidAt ?? 0) >= Math.floor(startedAt / 1000) * 1000;
+}
+
+async function unitPid(): Promise<number | undefined> {
+  const { stdout } = await run(['systemctl', 'show', '--property=MainPID', '--value', 'k3s.service']);
+  return Number(stdout) || undefined;
+}
+
+/** Seconds since the machine's start. */
+const uptime = async (): Promise<number> => Number((await readFile('/proc/uptime', 'utf8')).split(' ')[0]);
 
 const down = (state: K3sState, words: string): K3sStatus => ({ state, nodeReady: false, words });
 

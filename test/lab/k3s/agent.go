@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,9 +16,13 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 // startAgent starts containerd, kubelet and kube-proxy; the channel closes when all three have ended.
@@ -33,12 +38,22 @@ func (o *options) startAgent(ctx context.Context, fail func(string, error)) <-ch
 	}
 	go func() {
 		defer close(done)
+		// What was started before something failed is waited for.
+		defer children.Wait()
 		if err := o.writeAgentFiles(); err != nil {
+			fail("agent", err)
+			return
+		}
+		if err := removeStale(containerdSocket, containerdSocket+".ttrpc"); err != nil {
 			fail("agent", err)
 			return
 		}
 		supervise("containerd", filepath.Join(o.binDir(), "containerd"), "-c", o.agentFile("etc/containerd/config.toml"),
 			"-a", containerdSocket, "--state", filepath.Dir(containerdSocket), "--root", o.agentFile("containerd"))
+		if err := waitForRuntime(ctx); err != nil {
+			fail("containerd", err)
+			return
+		}
 		o.importImages(ctx, true)
 		self, err := os.Executable()
 		if err != nil {
@@ -57,9 +72,49 @@ func (o *options) startAgent(ctx context.Context, fail func(string, error)) <-ch
 		})...)...)
 		go o.network(ctx)
 		go o.importImages(ctx, false)
-		children.Wait()
 	}()
 	return done
+}
+
+// removeStale removes sockets on which nobody listens: a node that was killed leaves them, and who finds one is refused
+// at once instead of waiting for its containerd.
+func removeStale(paths ...string) error {
+	for _, path := range paths {
+		connection, err := net.Dial("unix", path)
+		if err == nil {
+			connection.Close()
+			continue
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			continue // There is none.
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitForRuntime waits until containerd answers what kubelet asks first, and only once. After a node's death it takes
+// containerd a while to find out that the node's pods are gone.
+func waitForRuntime(ctx context.Context) error {
+	connection, err := grpc.NewClient("unix://"+containerdSocket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	client := runtimeapi.NewRuntimeServiceClient(connection)
+	var last error
+	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		asked, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		_, last = client.Version(asked, &runtimeapi.VersionRequest{}, grpc.WaitForReady(true))
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("it does not answer: %w", errors.Join(err, last))
+	}
+	return nil
 }
 
 // runChild runs a program that ends with us, however we end. Its thread is kept, for PR_SET_PDEATHSIG is the thread's.

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { mountsBelow } from '../../../appliance/cluster/k3s-clean.ts';
 import { k3sConfig, k3sUnit, type K3sPlan } from '../../../appliance/cluster/k3s-config.ts';
-import { parseVersion } from '../../../appliance/cluster/k3s.ts';
+import { parseVersion, speaksOfThis } from '../../../appliance/cluster/k3s.ts';
 
 const plan: K3sPlan = {
   role: 'first',
@@ -70,6 +70,15 @@ describe('parseVersion', () => {
   test('anything else is refused', () => {
     expect(() => parseVersion('QEMU emulator version 7.2')).toThrow(/no k3s binary/);
   });
+});
+
+test('a node that was killed is Ready by its last word still: only what this k3s said counts, until Kubernetes misses it', () => {
+  const startedAt = 100_700;
+  expect(speaksOfThis(99_000, startedAt, 110_000)).toBe(false);
+  expect(speaksOfThis(undefined, startedAt, 110_000)).toBe(false);
+  expect(speaksOfThis(100_000, startedAt, 110_000)).toBe(true);
+  expect(speaksOfThis(50_000, startedAt, 200_000)).toBe(true);
+  expect(speaksOfThis(109_000, undefined, 110_000)).toBe(false);
 });
 
 const mountLine = (path: string) => `36 35 98:0 / ${path} rw,noatime shared:1 - tmpfs tmpfs rw`;
