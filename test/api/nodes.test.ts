@@ -102,3 +102,20 @@ it('shows what would even the boxes out', async () => {
     moves: [{ from: 'box-1', to: 'box-2' }],
   });
 });
+
+it('says for each box what its death would do', async () => {
+  const { body } = await api.call('GET', '/v1/nodes/losses');
+  expect(body).toMatchObject({
+    boxes: [
+      { box: 'box-1', survived: true, departures: [{ to: 'box-2' }, { to: 'box-2' }, { to: 'box-2' }] },
+      { box: 'box-2', survived: true, departures: [] },
+    ],
+  });
+  await editStatus(api.store, node, { name: 'box-2' }, (draft) => {
+    draft.status = { ...draft.status, memory: 3 * gib, peer: { address: '10.0.0.2', role: 'agent' } };
+  });
+  expect((await api.call('GET', '/v1/nodes/losses')).body).toMatchObject({
+    manual: expect.stringContaining('2 of 3 voters'),
+    boxes: [{ survived: false, departures: [{ to: 'box-2' }, { stays: expect.stringContaining('needs') }, {}] }, {}],
+  });
+});

@@ -35,6 +35,7 @@ export type TokenCreate = Static<typeof objects.TokenCreate>;
 export type TokenWithSecret = Static<typeof objects.TokenWithSecret>;
 export type Node = Static<typeof objects.Node>;
 export type Balance = Static<typeof objects.Balance>;
+export type Losses = Static<typeof objects.Losses>;
 export type Maintenance = Static<typeof objects.Maintenance>;
 export type Certificate = Static<typeof certificate.Certificate>;
 export type Nic = Static<typeof objects.Nic>;

@@ -264,6 +264,23 @@ export const Balance = Type.Object({
 });
 export type Balance = Static<typeof Balance>;
 
+const Departures = Type.Array(
+  Type.Object({
+    vm: Type.String(),
+    project: Type.String(),
+    to: Type.Optional(Type.String({ description: 'the box it goes to' })),
+    stays: Type.Optional(Type.String({ description: 'why it goes nowhere by itself' })),
+  }),
+);
+
+/** What would become of VMs if a box died now. */
+export const Losses = Type.Object({
+  kind: Type.Literal('losses'),
+  manual: Type.Optional(Type.String({ description: 'why nothing is taken over by itself; absent: it is' })),
+  boxes: Type.Array(Type.Object({ box: Type.String(), survived: Type.Boolean(), departures: Departures })),
+});
+export type Losses = Static<typeof Losses>;
+
 export const MaintenanceBody = Type.Object(
   { on: Type.Boolean({ description: 'true: its VMs leave the box, and none comes; false: it takes VMs again' }) },
   strict,
@@ -273,14 +290,7 @@ export const Maintenance = Type.Object({
   kind: Type.Literal('maintenance'),
   node: Type.String(),
   on: Type.Boolean(),
-  departures: Type.Array(
-    Type.Object({
-      vm: Type.String(),
-      project: Type.String(),
-      to: Type.Optional(Type.String({ description: 'the box it goes to' })),
-      stays: Type.Optional(Type.String({ description: 'why it does not leave by itself' })),
-    }),
-  ),
+  departures: Departures,
 });
 export type Maintenance = Static<typeof Maintenance>;
 

@@ -5,12 +5,17 @@
  */
 export type PlacedVm = {
   vm: string;
-  project: string /** bytes, with QEMU's own */;
+  project: string;
+  /** Bytes, with QEMU's own. */
   memory: number;
   vcpus: number;
+  /** Why it can't leave its box. */
   stays?: string;
+  /** It is on its way to another box. */
+  moving?: boolean;
 };
-export type BoxLoad = { box: string /** bytes for VMs */; memory: number; cpus: number; vms: readonly PlacedVm[] };
+/** `memory`: bytes for VMs. */
+export type BoxLoad = { box: string; memory: number; cpus: number; vms: readonly PlacedVm[] };
 export type Move = { vm: string; project: string; from: string; to: string; why: string };
 
 /** Between the fullest and the emptiest box. */
@@ -48,7 +53,7 @@ export function planBalance(given: readonly BoxLoad[]): Move[] {
       ] as const;
     // The one whose going leaves the fuller of the two the emptiest; nobody moves twice.
     const [best] = from.vms
-      .filter((one) => one.stays === undefined && !moved.has(one))
+      .filter((one) => one.stays === undefined && !one.moving && !moved.has(one))
       .map((one) => ({ one, worst: Math.max(...after(one)) }))
       .toSorted((a, b) => a.worst - b.worst);
     if (!best || best.worst > Math.min(before - gain, 1)) return moves;

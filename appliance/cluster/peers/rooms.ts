@@ -42,13 +42,21 @@ export async function loadsOf(store: ResourceStore): Promise<BoxLoad[]> {
     vms: await Promise.all(
       heldBy(instances, box).map(async (instance) => {
         const { name: vm, namespace: project = 'default' } = instance.metadata;
-        const stays = isMigrating(instance) ? 'It is moving already.' : await refusalOf(store, isShared, instance);
+        const stays = await refusalOf(store, isShared, instance);
         const asked = { vm, project, memory: bytesOf(instance), vcpus: vcpuCount(cpusOf(instance.spec)) };
-        return stays === undefined ? asked : { ...asked, stays };
+        return { ...asked, moving: isMigrating(instance), ...(stays === undefined ? {} : { stays }) };
       }),
     ),
   });
   return Promise.all(nodes.filter(takesVms).map(load));
+}
+
+/** Whether VMs of a box that dies are started elsewhere without anybody's help; else why not. */
+export function takeoverOf(nodes: readonly Node[]): string | undefined {
+  const voters = nodes.filter(({ status }) => status?.peer?.role === 'voter').length;
+  return voters < 3
+    ? `Nothing is taken over by itself with ${voters} of 3 voters: let a third box or a witness join.`
+    : undefined;
 }
 
 /** Nodes without those that are shut out, and all instances. */

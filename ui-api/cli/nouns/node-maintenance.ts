@@ -1,6 +1,6 @@
-/** `croft node maintenance`: empties a box, and says when it can be switched off. `croft node balance`: what would even them out. */
+/** `croft node maintenance`: empties a box, and says when it can be switched off. `croft node balance`: what would even them out; `croft node losses`: what if one died. */
 import type { Command } from 'commander';
-import type { Balance, Maintenance, Node } from '../../client/types.ts';
+import type { Balance, Losses, Maintenance, Node } from '../../client/types.ts';
 import { usageError } from '../exit.ts';
 import { dryRunOption, waitOptions } from '../options.ts';
 import { onAction, type Shell } from '../session.ts';
@@ -53,5 +53,18 @@ export function addBalance(parent: Command, shell: Shell): void {
     if (body.moves.length === 0) session.say('They are even enough: nothing would move.');
     for (const { vm, project, to, why } of body.moves)
       session.print(`croft vm migrate ${vm} --project ${project} --node ${to}   # ${why}\n`);
+  });
+}
+
+export function addLosses(parent: Command, shell: Shell): void {
+  const losses = parent.command('losses').description('for each box: where its VMs would start if it died now');
+  onAction(losses, shell, async ({ session }) => {
+    const { body } = await session.client.request<Losses>('GET', '/v1/nodes/losses');
+    if (body.manual !== undefined) session.say(body.manual);
+    for (const { box, survived, departures } of body.boxes) {
+      const going = departures.filter(({ to }) => to !== undefined).length;
+      session.print(`${box}: ${survived ? 'survived' : 'not survived'}; ${going} of ${departures.length} VMs start elsewhere\n`);
+      for (const { vm, project, stays } of departures) if (stays !== undefined) session.print(`  ${project}/${vm}: ${stays}\n`);
+    }
   });
 }

@@ -7,7 +7,7 @@ import { onAction, type Shell } from '../session.ts';
 import { registerBackup } from './node-backup.ts';
 import { registerCertificate } from './node-certificate.ts';
 import { registerUpdates } from './node-update.ts';
-import { addBalance, addMaintenance } from './node-maintenance.ts';
+import { addBalance, addLosses, addMaintenance } from './node-maintenance.ts';
 
 export function register(program: Command, shell: Shell): void {
   const node = program.command('node').description('the boxes');
@@ -22,6 +22,7 @@ export function register(program: Command, shell: Shell): void {
   registerCertificate(node, shell);
   registerUpdates(node, shell);
   addBalance(node, shell);
+  addLosses(node, shell);
   onAction(show, shell, async ({ options, session }) => {
     const { body } = await session.client.request<Node>('GET', '/v1/node');
     session.printOne(body, nodeColumns);

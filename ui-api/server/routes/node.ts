@@ -4,14 +4,15 @@ import { pathsOf } from '../../../appliance/config.ts';
 import { CroftError } from '../../../appliance/errors.ts';
 import { makeBackup } from '../../../appliance/node/backup.ts';
 import { planBalance, pressureOf } from '../../../appliance/cluster/peers/balance.ts';
+import { planLosses } from '../../../appliance/cluster/peers/evacuation.ts';
 import { departuresOf } from '../../../appliance/cluster/peers/maintenance.ts';
-import { loadsOf } from '../../../appliance/cluster/peers/rooms.ts';
+import { loadsOf, readBoxes, takeoverOf } from '../../../appliance/cluster/peers/rooms.ts';
 import { node, type Node as NodeObject } from '../../../appliance/resources/croft-kinds.ts';
 import { fence } from '../../../appliance/resources/peer-kinds.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { ChangeQuery, ListQuery, NameParams, Page, strict } from '../../schemas/common.ts';
-import { Balance, BackupBody, BackupOut, Maintenance, MaintenanceBody, Nic, Node } from '../../schemas/objects.ts';
+import { Balance, BackupBody, BackupOut, Losses, Maintenance, MaintenanceBody, Nic, Node } from '../../schemas/objects.ts';
 import type { AppContext, Server } from '../context.ts';
 import { allOf } from '../all-of.ts';
 import { pageOf } from '../pages.ts';
@@ -72,6 +73,17 @@ export function nodeRoutes(app: Server, { port, config, version }: AppContext): 
       const loads = await loadsOf(store);
       const boxes = loads.map((load) => ({ box: load.box, pressure: Math.round(pressureOf(load) * 1000) / 1000 }));
       return { kind: 'balance' as const, boxes, moves: planBalance(loads) };
+    },
+  });
+
+  app.get('/v1/nodes/losses', {
+    config: { permission: 'viewer' },
+    schema: { summary: 'For each box: where its VMs would start if it died now', response: { 200: Losses } },
+    handler: async ({ store }) => {
+      const losses = planLosses(await loadsOf(store));
+      const manual = takeoverOf((await readBoxes(store)).nodes);
+      const boxes = losses.map((loss) => ({ ...loss, survived: !manual && loss.departures.every((one) => 'to' in one) }));
+      return { kind: 'losses' as const, ...(manual === undefined ? {} : { manual }), boxes };
     },
   });
 
