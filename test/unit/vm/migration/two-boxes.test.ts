@@ -11,6 +11,7 @@ import { virtualMachineInstance, type VirtualMachineInstance } from '../../../..
 import { openSqliteStore } from '../../../../appliance/store/sqlite.ts';
 import type { ResourceStore } from '../../../../appliance/store/store.ts';
 import { executeLaunch } from '../../../../appliance/vm/launch.ts';
+import { soloPlacement } from '../../../../appliance/vm/placement.ts';
 import { createLocalDriver } from '../../../../storage/local/driver.ts';
 import { eventually } from '../../../helpers/eventually.ts';
 import { makeMigrationBox, type MigrationBox } from '../../../helpers/migration-boxes.ts';
@@ -120,4 +121,29 @@ it('ends on one side though both services are started again on the way', { timeo
   await Promise.all([a.restart(), b.restart()]);
   await eventually(async () => expect((await migration('cut'))?.status?.croft?.endedAt).toBeDefined(), { timeout: 60_000 });
   expect(await running()).toHaveLength(1);
+});
+
+it('waits for a place, goes where it is, and gives it back when it is cancelled before', { timeout: 120_000 }, async () => {
+  const asked: string[][] = [];
+  const cancelled: string[] = [];
+  let place: { box: string } | { message: string } = { message: 'Kubernetes found no place for it: 0/2 nodes are available.' };
+  a.context.placement = {
+    ...soloPlacement,
+    reserve: async (_instance, _vmId, _uid, boxes) => (asked.push([...boxes]), place),
+    cancel: async (uid) => void cancelled.push(uid),
+  };
+  await migrate('waits');
+  await eventually(async () => expect(JSON.stringify((await migration('waits'))?.status)).toContain('0/2 nodes'));
+  const uid = (await migration('waits'))?.metadata.uid;
+  await raw.delete(virtualMachineInstanceMigration, 'waits', namespace);
+  await eventually(async () => expect(await migration('waits')).toBeUndefined());
+  expect(cancelled).toEqual([uid]);
+  expect(asked[0]).toEqual(['b']);
+  expect((await instance())?.status?.migrationState).toBeUndefined();
+
+  place = { box: 'b' };
+  await migrate('goes');
+  await ended('goes', 'Succeeded');
+  expect(await running()).toEqual(['b']);
+  expect(cancelled).toEqual([uid]);
 });
