@@ -149,6 +149,8 @@ export const InstanceSpec = Type.Object(
     volumes: Type.Optional(Type.Array(Volume)),
     hostname: Type.Optional(Type.String()),
     terminationGracePeriodSeconds: Type.Optional(Type.Integer({ minimum: 0 })),
+    /** Starts with stopped vCPUs, until it is unpaused. */
+    startStrategy: Type.Optional(Type.Enum(['Paused'])),
   },
   strict,
 );

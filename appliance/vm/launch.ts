@@ -123,6 +123,7 @@ export async function guestSpec(context: VmContext, instance: VirtualMachineInst
     kernel: await kernelOf(context, spec),
     disks: withBootOrder(disks),
     nics,
+    paused: spec.startStrategy === 'Paused',
     graphics: spec.domain.devices.autoattachGraphicsDevice !== false,
     uid: owner?.uid,
     seedFile: await seed(context, instance, vmId, owner),

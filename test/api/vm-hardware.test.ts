@@ -42,6 +42,11 @@ describe('direct kernel boot', () => {
     expect(await firmware()).toEqual({ bootloader: { efi: { secureBoot: false } } });
   });
 
+  it('may start paused', async () => {
+    expect((await create({ name: 'k3', kernelBoot, cpus: 1, memory: '64Mi', paused: true })).status).toBe(201);
+    expect((await api.store.get(virtualMachine, 'k3', 'default'))?.spec.template.spec.startStrategy).toBe('Paused');
+  });
+
   it('names an image that is there, and a kernel', async () => {
     const refused = await create({ name: 'k2', kernelBoot: { ...kernelBoot, image: 'none' }, cpus: 1, memory: '64Mi' });
     expect(refused).toMatchObject({ status: 400, body: { errors: [{ pointer: '/kernelBoot/image' }] } });

@@ -25,7 +25,7 @@ async function byCroft(box: TestBox, socket: string, name: string): Promise<numb
 }
 
 /** The VM's own command line: sockets elsewhere, no held CPUs, and a port that leads nowhere in place of the tap. */
-async function commandOf(box: TestBox, id: string, directory: string): Promise<string[]> {
+export async function commandOf(box: TestBox, id: string, directory: string): Promise<string[]> {
   const place = join(box.directory, 'run/vms', id);
   const { argv } = JSON.parse(await readFile(join(place, 'launch.json'), 'utf8')) as { argv: string[] };
   return argv

@@ -58,7 +58,6 @@ export const benchmarksPage = (figures: readonly Figure[], machine: string, date
     '',
     ...figures.map((figure) => `- **${figure.name}**: ${figure.how}`),
     '',
-    'Not measured yet: 100 VMs created at 100 ms spacing, disk operations per second against bare QEMU, anything with KVM or',
-    'the kernel datapath.',
+    'Not measured yet: anything with KVM or the kernel datapath; disks from inside a guest.',
     '',
   ].join('\n');

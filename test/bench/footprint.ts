@@ -11,32 +11,10 @@ export const servicePid = async (box: TestBox): Promise<number> =>
   (JSON.parse(await readFile(join(box.directory, 'run/service.json'), 'utf8')) as { pid: number }).pid;
 
 /** Proportional set size of the service, MiB (proc(5), smaps_rollup). */
-async function servicePss(box: TestBox): Promise<number> {
+export async function servicePss(box: TestBox): Promise<number> {
   const pid = await servicePid(box);
   const kib = /^Pss:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
   return Number(kib) / 1_024;
-}
-
-export async function measureMemory(box: TestBox, vms: number): Promise<Figure> {
-  const names = Array.from({ length: vms }, (_, index) => `pss-${index}`);
-  const without = await servicePss(box);
-  for (const name of names) {
-    await box.croft(['vm', 'create', name, '--image', 'tiny-bench', '--cpus', '1', '--memory', '64Mi']);
-    await box.croft(['vm', 'pause', name]);
-  }
-  const withThem = await servicePss(box);
-  // By force: paused guests don't hear the power button.
-  await box.croft(['vm', 'stop', ...names, '--force']);
-  await box.croft(['vm', 'delete', ...names, '--yes']);
-  return {
-    name: `Memory of the service (PSS) with ${vms} VMs`,
-    ours: [withThem],
-    against: [without],
-    againstName: 'none',
-    unit: 'MiB',
-    goal: '≤ 120 MiB at 100 VMs, ≤ 0.5 MiB for each more',
-    how: `${vms} guests, started and paused; not 100, which two cores without KVM can’t start in bounded time. QEMU’s own memory isn’t counted. Garbage collection makes single readings vary by several MiB.`,
-  };
 }
 
 /** Puts `count` stopped VMs into the store of a box that doesn't run. */

@@ -129,6 +129,7 @@ export const VmCreate = Type.Object(
     ),
     runStrategy: Type.Optional(RunStrategy),
     start: Type.Optional(Type.Boolean()),
+    paused: Type.Optional(Type.Boolean({ description: 'starts with stopped vCPUs, until it is unpaused' })),
     startOrder: Type.Optional(StartOrder),
     sshKeys: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 16_384 }), { maxItems: 64 })),
     userData: Type.Optional(Type.String({ maxLength: 65_536 })),

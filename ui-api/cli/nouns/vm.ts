@@ -69,6 +69,7 @@ type CreateOptions = {
   hostname?: string;
   label?: Record<string, string>;
   start?: boolean;
+  paused?: boolean;
 };
 
 function addCreate(vm: Command, shell: Shell): void {
@@ -95,13 +96,14 @@ function addCreate(vm: Command, shell: Shell): void {
     .option('--user-data <file>', 'cloud-init user data; - reads standard input')
     .option('--hostname <name>', 'host name in the guest (default: the VM’s name)')
     .option('--label <key=value>', 'label; may be repeated', collectLabel)
+    .option('--paused', 'start it with stopped vCPUs, until it is unpaused')
     .option('--no-start', 'leave it stopped');
   waitOptions(dryRunOption(outputOption(create)));
   onAction<CreateOptions>(create, shell, async ({ args: [name = ''], options, session }) => {
     const body = await createBody(name, options, session.io);
     if (await dryRun(session, (query) => session.client.vms.create(body, query))) return;
     const created = await session.client.vms.create(body, session.project);
-    const goal = parseVmGoal(options.start === false ? 'stopped' : 'running');
+    const goal = parseVmGoal(options.start === false ? 'stopped' : options.paused ? 'state=paused' : 'running');
     const waits = options.wait !== false && !['Halted', 'Manual'].includes(options.runStrategy ?? '');
     if (!waits) session.say(`VM ${name} is created.`);
     const made = waits ? await waitForVm(session, name, goal, { failEarly: true }) : created.body;
@@ -154,6 +156,7 @@ async function createBody(name: string, options: CreateOptions, io: Io): Promise
     sshKeys: keys.length > 0 ? keys.flat() : undefined,
     labels: label,
     start: options.start === false ? false : undefined,
+    paused: options.paused,
   };
 }
 

@@ -254,6 +254,7 @@ export function draftVm(wish: VmCreate, project: string, types: DraftTypes = {})
     networks: nics.map(({ name, network }) => networkSource(name, network)),
     volumes: [...volumes, { name: 'cloudinit', cloudInitNoCloud: { userData: userDataOf(wish) } }],
     hostname: wish.hostname ?? wish.name,
+    ...(wish.paused ? { startStrategy: 'Paused' as const } : {}),
     ...(wish.gracePeriodSeconds === undefined ? {} : { terminationGracePeriodSeconds: wish.gracePeriodSeconds }),
   };
   return {
