@@ -18,7 +18,7 @@ import type { NicWish, ObservedMember, PluggedNic, PodLinkWish, SwitchDriver } f
 import type { NetworkHost } from './host.ts';
 import { macFor, networkOf } from './ip.ts';
 import { podEnd } from './pods/plan.ts';
-import { nicsOf, type UplinkWish } from './uplinks/admit.ts';
+import { movesOf, nicsOf, type UplinkWish } from './uplinks/admit.ts';
 import { defaultMtu, legName, nicOf, type PluggedPort, type Segment, v4Reservations, wishedSwitch } from './wish.ts';
 
 export type EngineOptions = {
@@ -219,11 +219,16 @@ export class NetworkEngine {
     await this.#removePods(orphans([...this.#pods.keys(), ...(await host.listPodLinks())], podLinkName));
   }
 
-  /** Stops DHCP servers and removes the firewall: for uninstalling. Taps go by reap. */
+  /** Stops DHCP servers and removes the firewall: for uninstalling. Taps go by reap, addresses by `returnAddresses`. */
   async dismantle(): Promise<void> {
     for (const dhcp of this.#dhcp.values()) await dhcp.stop();
     await this.#options.host.prepareNics([]);
     await this.#options.host.applyFirewall([]);
+  }
+
+  /** Gives NICs back the machine's addresses, once there is no switch any more. */
+  async returnAddresses(): Promise<void> {
+    await this.#options.host.moveAddresses([], false);
   }
 
   async #remove(which: (nic: PluggedPort) => boolean, taps: readonly string[]): Promise<void> {
@@ -302,8 +307,11 @@ export class NetworkEngine {
     try {
       const problems = new Map<string, string>();
       await this.#refreshAddresses(problems);
+      const moves = movesOf(this.#uplinks);
+      await this.#options.host.noteAddresses(moves);
       await this.#options.host.prepareNics(nicsOf(this.#uplinks));
       await this.#applySwitch();
+      await this.#options.host.moveAddresses(moves, !this.#options.driver.offloads);
       await this.#legs(problems);
       this.#problems = problems;
       if (problems.size > 0) this.#retryLater();

@@ -9,6 +9,7 @@ import type { DhcpService } from './dhcp/service.ts';
 import { Firewall } from './firewall/apply.ts';
 import type { FirewallLeg } from './firewall/rules.ts';
 import { ipBatch, listAddresses, listTaps, planLegs, type LegWish } from './links.ts';
+import { deafen, moveAddresses, noteAddresses, returnAddresses, type AddressMove } from './uplinks/addresses.ts';
 import type { Nic } from './uplinks/admit.ts';
 import { describeNics, listNics, prepareNics, type NicWish } from './uplinks/nics.ts';
 import { deletePodLinks, ensurePodLink, listPodLinks } from './pods/link.ts';
@@ -34,6 +35,13 @@ export interface NetworkHost {
   describeNics(): Promise<Nic[]>;
   /** Makes NICs ready to be uplinks, and gives back those that are uplinks no more. */
   prepareNics(wishes: readonly NicWish[]): Promise<void>;
+  /** Notes the machine's own addresses on these NICs, before anything is taken from them. */
+  noteAddresses(moves: readonly AddressMove[]): Promise<void>;
+  /**
+   * Brings them to their ports on the switch, and those of all other NICs back. `deaf`: the kernel must not hear what
+   * arrives at the NICs, because it hears it on the ports.
+   */
+  moveAddresses(moves: readonly AddressMove[], deaf: boolean): Promise<void>;
   /** Lets the box route, for NAT. */
   enableForwarding(): Promise<void>;
   dhcp(networkId: string, onLeases: () => void): DhcpService;
@@ -70,6 +78,12 @@ export async function createNetworkHost(directories: { data: string; run: string
     listNics,
     describeNics,
     prepareNics: (wishes) => prepareNics(wishes, changes),
+    noteAddresses: (moves) => noteAddresses(moves, changes),
+    moveAddresses: async (moves, deaf) => {
+      await deafen(deaf ? moves.map(({ nic }) => nic) : []);
+      await returnAddresses(moves, changes);
+      await moveAddresses(moves, changes);
+    },
     enableForwarding: () => changes.setSysctl('net.ipv4.ip_forward', '1'),
     dhcp: (networkId, onLeases) =>
       new DhcpServer({

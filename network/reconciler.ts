@@ -33,7 +33,7 @@ import { deleteLinks, listAddresses } from './links.ts';
 import { OvsDriver } from './ovs/driver.ts';
 import { findSwitch } from './ovs/server.ts';
 import { tapPlugger, userPlugger } from './ports.ts';
-import { admitUplinks, carries } from './uplinks/admit.ts';
+import { admitUplinks, carries, isMachinePort } from './uplinks/admit.ts';
 import { startUplinks } from './uplinks/controller.ts';
 import { offeredNics } from './uplinks/offer.ts';
 import { validateNetwork } from './validate.ts';
@@ -126,7 +126,8 @@ async function findBackend({ config, paths, logger, simulated }: NetworkOptions)
       await driver.close();
       await server.stop();
       // The userspace datapath's devices are persistent: a switch that died before could not take them along.
-      if (server.own) await deleteLinks((name) => name === bridgeName || name === 'ovs-netdev' || isLeg(name));
+      if (server.own)
+        await deleteLinks((name) => name === bridgeName || name === 'ovs-netdev' || isLeg(name) || isMachinePort(name));
     },
   };
 }
@@ -301,6 +302,7 @@ async function startOn(backend: Backend, { store, events, logger, box }: Network
       await engine.reap(new Set());
       await engine.dismantle();
       await backend.stop();
+      await engine.returnAddresses();
     },
   };
 }

@@ -6,6 +6,7 @@ import type { DhcpService } from './dhcp/service.ts';
 import type { ObservedPort, ObservedSwitch, SwitchDriver, WishedPort, WishedSwitch } from './driver.ts';
 import type { FirewallLeg } from './firewall/rules.ts';
 import type { NetworkHost } from './host.ts';
+import type { AddressMove } from './uplinks/addresses.ts';
 import type { Nic } from './uplinks/admit.ts';
 import type { PodLinkShape } from './pods/plan.ts';
 import { isOurTap } from './taps.ts';
@@ -105,6 +106,8 @@ export type SimHost = NetworkHost & {
   firewall: FirewallLeg[];
   nics: Nic[];
   prepared: string[];
+  /** Where addresses of NICs are now. */
+  moved: AddressMove[];
   /** Pod links by name, with the process that each leads to. */
   pods: Map<string, { pid: number; shape: PodLinkShape }>;
 };
@@ -122,6 +125,7 @@ export function simHost(): SimHost {
       { name: 'eth3', up: true, mtu: 1500, addresses: [], link: false },
     ],
     prepared: [],
+    moved: [],
     pods: new Map(),
     ensureTap: async ({ name, user, up }) => void host.taps.set(name, { user, up }),
     deleteTaps: async (names) => {
@@ -144,6 +148,10 @@ export function simHost(): SimHost {
     describeNics: async () => structuredClone(host.nics),
     prepareNics: async (wishes) => {
       host.prepared = wishes.map(({ name }) => name);
+    },
+    noteAddresses: async () => {},
+    moveAddresses: async (moves) => {
+      host.moved = [...moves];
     },
     enableForwarding: async () => {},
     dhcp: (networkId, onLeases) => {

@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import type { Network } from '../appliance/resources/croft-kinds.ts';
 import { idLabel, podLinkName, shortId, tapName } from '../appliance/resources/identity.ts';
 import type { NicWish, ObservedPort, WishedPort, WishedSwitch } from './driver.ts';
-import { uplinkPortName, type UplinkWish } from './uplinks/admit.ts';
+import { machinePortName, uplinkPortName, type UplinkWish } from './uplinks/admit.ts';
 import { macFor, parseCidr, type Cidr } from './ip.ts';
 
 /** A Network that passed validation, in the form that ports are made of. */
@@ -107,6 +107,17 @@ function uplinkPort(uplink: UplinkWish, segments: Iterable<Segment>): WishedPort
   };
 }
 
+/** The machine's own place where untagged frames of the uplink are: what it had on the NIC itself. */
+const machinePort = ({ id, name, access, native, mac, mtu }: UplinkWish): WishedPort => ({
+  name: machinePortName(id),
+  type: 'internal',
+  // Absent would be all VLANs.
+  ...((access ?? native) === undefined ? { trunks: [0] } : { vlan: access ?? native }),
+  ...(mac === undefined ? {} : { mac }),
+  ...(mtu === undefined ? {} : { mtu }),
+  owner: { uplink: name },
+});
+
 /** The box's end of a pod link: its `mac` and `address` are the pod's end's. */
 const podPort = (pod: PluggedPort, segment: Segment): WishedPort => ({
   ...nicPort(pod, segment),
@@ -125,7 +136,10 @@ export function wishedSwitch(segments: ReadonlyMap<string, Segment>, { nics, pod
       const segment = segments.get(each.network);
       return segment ? [port(each, segment)] : [];
     });
-  const out = uplinks.map((uplink) => uplinkPort(uplink, segments.values()));
+  const out = uplinks.flatMap((uplink) => [
+    uplinkPort(uplink, segments.values()),
+    ...(uplink.moveAddresses ? [machinePort(uplink)] : []),
+  ]);
   const ports = [...legs, ...portsOf(nics, nicPort), ...portsOf(pods, podPort), ...out];
   return { bridge: bridgeName, ports: ports.toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
 }

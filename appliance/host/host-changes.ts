@@ -7,10 +7,12 @@ import { existsSync } from 'node:fs';
 import { messageOf } from '../errors.ts';
 import { run } from './exec.ts';
 import { writeFileAtomic } from './files.ts';
+import { giveNicAddresses, type NicAddresses } from './nic-addresses.ts';
+import { bootId } from './process-info.ts';
 
 /**
- * Keys are `sysctl:<dotted name>`, `mode:<path>` and `link:<device>:<mtu or state>`; values are what stood there before
- * (a mode in octal).
+ * Keys are `sysctl:<dotted name>`, `mode:<path>`, `link:<device>:<mtu or state>` and `addresses:<device>`; values are what
+ * stood there before (a mode in octal; addresses and routes as JSON).
  */
 type Changes = Record<string, string>;
 
@@ -22,6 +24,7 @@ const sysctlPath = (name: string): string => `/proc/sys/${name.replaceAll('.', '
 async function putBack(key: string, before: string): Promise<void> {
   const subject = key.slice(key.indexOf(':') + 1);
   if (key.startsWith('mode:')) await chmod(subject, Number.parseInt(before, 8));
+  else if (key.startsWith('addresses:')) await putAddressesBack(subject, before);
   else if (key.startsWith('link:')) {
     const [device = '', what] = subject.split(':');
     // A NIC that was taken out has nothing to be put back to.
@@ -29,6 +32,17 @@ async function putBack(key: string, before: string): Promise<void> {
     await run(['ip', 'link', 'set', 'dev', device, ...(what === 'mtu' ? ['mtu', before] : [before])]);
   } else if (!isOfGoneDevice(subject)) await writeFile(sysctlPath(subject), before);
 }
+
+async function putAddressesBack(device: string, before: string): Promise<void> {
+  const note = JSON.parse(before) as NicAddresses & { bootId: string };
+  // Since another boot the machine has set it up itself.
+  if (note.bootId !== (await bootId()) || !existsSync(`/proc/sys/net/ipv4/conf/${device}`)) return;
+  await giveNicAddresses(device, note);
+}
+
+/** IPv6 addresses can't be where IPv6 is still off. */
+const addressesLast = (entries: [string, string][]): [string, string][] =>
+  entries.toSorted(([a], [b]) => Number(a.startsWith('addresses:')) - Number(b.startsWith('addresses:')));
 
 /** `net.ipv6.conf.eth0.…` of a NIC that was taken out has nothing to be put back to. */
 const isOfGoneDevice = (sysctl: string): boolean => {
@@ -57,6 +71,15 @@ export class HostChanges {
     return this.#serially(async () => {
       const changes = await this.list();
       if (key in changes) return;
+      await writeFileAtomic(this.#file, `${JSON.stringify({ ...changes, [key]: before }, undefined, 2)}\n`);
+    });
+  }
+
+  /** Notes something in place of an earlier note. */
+  replace(key: string, before: string): Promise<void> {
+    return this.#serially(async () => {
+      const changes = await this.list();
+      if (changes[key] === before) return;
       await writeFileAtomic(this.#file, `${JSON.stringify({ ...changes, [key]: before }, undefined, 2)}\n`);
     });
   }
@@ -90,7 +113,7 @@ export class HostChanges {
       const changes = await this.list();
       const gone = Object.entries(changes).filter(([key]) => which(key));
       if (gone.length === 0) return;
-      for (const [key, before] of gone) await putBack(key, before);
+      for (const [key, before] of addressesLast(gone)) await putBack(key, before);
       const left = Object.fromEntries(Object.entries(changes).filter(([key]) => !which(key)));
       await writeFileAtomic(this.#file, `${JSON.stringify(left, undefined, 2)}\n`);
     });
@@ -99,7 +122,7 @@ export class HostChanges {
   /** Puts everything back and forgets it. @returns what could not be put back, in words */
   async restoreAll(): Promise<string[]> {
     const failed: string[] = [];
-    for (const [key, before] of Object.entries(await this.list())) {
+    for (const [key, before] of addressesLast(Object.entries(await this.list()))) {
       try {
         await putBack(key, before);
       } catch (error) {

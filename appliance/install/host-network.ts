@@ -1,6 +1,6 @@
 /**
  * Takes Croft's traces off the machine's network: bridge, taps, nftables tables. Only names that are Croft's
- * (docs/architecture.md: tap `ct<10 hex>n<i>`, pod link `cp<10 hex>n<i>`, leg `cn<10 hex>`, bridge `croft0`, table `croft`, all else
+ * (docs/architecture.md: tap `ct<10 hex>n<i>`, pod link `cp<10 hex>n<i>`, leg `cn<10 hex>`, machine port `cm<10 hex>`, bridge `croft0`, table `croft`, all else
  * `croft-…`) are touched, and only in the network namespace this runs in.
  */
 import { messageOf } from '../errors.ts';
@@ -11,7 +11,7 @@ export function croftLinks(output: string): string[] {
   const links = JSON.parse(output || '[]') as { ifname?: string }[];
   return links
     .map((link) => link.ifname ?? '')
-    .filter((name) => /^(c[tp][0-9a-f]{10}n\d+|cn[0-9a-f]{10})$/.test(name) || name === 'croft0' || name.startsWith('croft-'));
+    .filter((name) => /^(c[tp][0-9a-f]{10}n\d+|c[nm][0-9a-f]{10})$/.test(name) || name === 'croft0' || name.startsWith('croft-'));
 }
 
 /** `family name` of Croft's tables in the output of `nft list tables`. */

@@ -28,6 +28,8 @@ export const uplink = defineKind({
       native: Type.Optional(Vlan),
       /** Bytes; of the NICs. Absent: as they are. */
       mtu: Type.Optional(Type.Integer({ minimum: 1280, maximum: 9216 })),
+      /** The machine's own addresses on its interfaces go on a port of the switch. Absent: such interfaces are refused. */
+      moveAddresses: Type.Optional(Type.Boolean()),
     },
     strict,
   ),
@@ -64,11 +66,19 @@ export function wrongUplink({
   access,
   vlans,
   native,
+  moveAddresses,
 }: Uplink['spec']): { field: string; message: string } | undefined {
   const twice = interfaces.find((name, index) => interfaces.indexOf(name) !== index);
   if (twice !== undefined) return { field: 'interfaces', message: `interfaces: ${twice} is named twice.` };
   if (mode !== undefined && mode !== 'lacp' && interfaces.length === 1) {
     return { field: 'mode', message: `mode: ${mode} needs two interfaces or more; leave it out for a single NIC.` };
+  }
+  if (moveAddresses && vlans && native === undefined) {
+    return {
+      field: 'moveAddresses',
+      message:
+        'moveAddresses: the addresses are used by untagged frames, and an uplink with vlans and without native carries none; add native.',
+    };
   }
   const other = vlans ? 'vlans' : native === undefined ? undefined : 'native';
   if (access !== undefined && other !== undefined) {

@@ -2,7 +2,8 @@
  * Which Uplinks may be, and what each carries; pure. Two uplinks never carry the same VLAN: Croft's switch speaks no
  * spanning tree, so a VLAN with two ways out could be a loop (docs/switch-port.md).
  *
- * A NIC with an address is the machine's own way to the world. It is never taken: its address would stop answering.
+ * A NIC with an address is the machine's own way to the world. It is taken only by an uplink that says to move the address
+ * (addresses.ts): else it would stop answering.
  */
 import { idLabel, shortId } from '../../appliance/resources/identity.ts';
 import { wrongUplink, type Uplink } from '../../appliance/resources/uplink.ts';
@@ -26,9 +27,24 @@ export type Nic = {
 };
 
 /** An Uplink that may be, in the form that a port is made of. */
-export type UplinkWish = { id: string; name: string } & Uplink['spec'];
+export type UplinkWish = {
+  id: string;
+  name: string;
+  /** MAC address of the port that has the machine's addresses: its first NIC's. */
+  mac?: string;
+} & Uplink['spec'];
 
 export const uplinkPortName = (id: string): string => `cu${shortId(id)}`;
+/** The machine's own port beside an uplink that its addresses were moved from. */
+export const machinePortName = (id: string): string => `cm${shortId(id)}`;
+
+export const isMachinePort = (name: string): boolean => /^cm[0-9a-f]{10}$/.test(name);
+
+/** Which NIC's addresses go where. */
+export const movesOf = (uplinks: readonly UplinkWish[]): { nic: string; to: string }[] =>
+  uplinks.flatMap(({ id, interfaces, moveAddresses }) =>
+    moveAddresses ? interfaces.map((nic) => ({ nic, to: machinePortName(id) })) : [],
+  );
 
 /** The NICs that uplinks are made of, with the MTU they should have. */
 export const nicsOf = (uplinks: readonly UplinkWish[]): { name: string; mtu?: number }[] =>
@@ -64,9 +80,12 @@ export function admitUplinks(
       uplinks.map((other) => clash(each.spec, other)).find((sentence) => sentence !== undefined) ??
       each.spec.interfaces
         .filter((name) => !held.get(each.metadata.name)?.includes(name))
-        .map((name) => unusable(name, nics))
+        .map((name) => unusable(name, nics, each.spec.moveAddresses))
         .find((sentence) => sentence !== undefined);
-    if (wrong === undefined) uplinks.push({ id, name: each.metadata.name, ...each.spec });
+    // Kept while the NIC is away: the port would be made anew with another one.
+    const mac = nics.find(({ name }) => name === each.spec.interfaces[0])?.mac ?? before?.mac;
+    const port = each.spec.moveAddresses && mac !== undefined ? { mac } : {};
+    if (wrong === undefined) uplinks.push({ id, name: each.metadata.name, ...port, ...each.spec });
     else {
       refused.set(each.metadata.name, wrong);
       if (before) uplinks.push(before);
@@ -75,21 +94,21 @@ export function admitUplinks(
   return { uplinks, refused };
 }
 
-const isOwn = (name: string): boolean => name === 'lo' || /^(c[tnp][0-9a-f]{10}|croft|ovs-)/.test(name);
+const isOwn = (name: string): boolean => name === 'lo' || /^(c[tnpm][0-9a-f]{10}|croft|ovs-)/.test(name);
 
 /** True for what is no NIC that leads out of the machine. */
 export const isInner = ({ name, kind }: Nic): boolean => isOwn(name) || (kind !== undefined && inner.has(kind));
 
 /** Why no uplink can be made of it. A device that isn't there may come yet: that is no reason to refuse. */
-export function unusable(name: string, nics: readonly Nic[]): string | undefined {
+export function unusable(name: string, nics: readonly Nic[], moveAddresses = false): string | undefined {
   if (isOwn(name)) return `interfaces: ${name} is no NIC that leads out of this machine.`;
   const nic = nics.find((each) => each.name === name);
   if (!nic) return undefined;
   if (nic.kind !== undefined && inner.has(nic.kind)) return `interfaces: ${name} is a ${nic.kind} device, no NIC that leads out.`;
   if (nic.master !== undefined && nic.master !== 'ovs-system')
     return `interfaces: ${name} is in ${nic.master} already; take it out there first.`;
-  if (nic.addresses.length > 0) {
-    return `interfaces: ${name} has the address ${nic.addresses.join(', ')}; the machine would lose it. Use a NIC without addresses.`;
+  if (nic.addresses.length > 0 && !moveAddresses) {
+    return `interfaces: ${name} has the address ${nic.addresses.join(', ')}; the machine would lose it. Use a NIC without addresses, or move them (moveAddresses).`;
   }
   return undefined;
 }

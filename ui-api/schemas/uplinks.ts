@@ -15,6 +15,12 @@ const optional = {
   vlans: Type.Optional(Type.Array(Vlan, { minItems: 1, maxItems: 4094, description: 'carried tagged; absent: all' })),
   native: Type.Optional(Vlan),
   mtu: Type.Optional(Type.Integer({ minimum: 1280, maximum: 9216 })),
+  moveAddresses: Type.Optional(
+    Type.Boolean({
+      description:
+        "the machine's own addresses on its interfaces go on the switch with them; such a change is undone after 120 s unless confirmed",
+    }),
+  ),
 };
 
 export const Uplink = Type.Object({

@@ -12,7 +12,7 @@ import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { planSwitch } from '../../../network/ovs/plan.ts';
 import { startNetwork, type NetworkService } from '../../../network/reconciler.ts';
 import { simHost, SimSwitchDriver } from '../../../network/sim.ts';
-import { admitUplinks, carries, uplinkPortName, type Nic } from '../../../network/uplinks/admit.ts';
+import { admitUplinks, carries, isMachinePort, movesOf, uplinkPortName, type Nic } from '../../../network/uplinks/admit.ts';
 import { planRollback } from '../../../network/uplinks/confirm.ts';
 import { offeredNics } from '../../../network/uplinks/offer.ts';
 import { membersOf, uplinkConditions } from '../../../network/uplinks/status.ts';
@@ -51,6 +51,25 @@ describe('admitUplinks', () => {
     expect(refusalOf(make('10', { interfaces: ['eth1', 'eth4'] }))).toBe('');
     // It may be plugged in later.
     expect(refusalOf(make('10', { interfaces: ['eth9'] }))).toBe('');
+  });
+
+  it("takes a NIC with addresses only where they move along, to where the wire's untagged frames are", () => {
+    const mine = [nic('eth0', { addresses: ['192.0.2.1/24'], mac: '02:00:00:00:00:01' })];
+    const wishOf = (spec: Partial<Uplink['spec']>) =>
+      admitUplinks([make('10', { interfaces: ['eth0'], moveAddresses: true, ...spec })], mine).uplinks;
+    const portOf = (spec: Partial<Uplink['spec']>) =>
+      wishedSwitch(new Map(), { nics: [], uplinks: wishOf(spec) }).ports.find(({ name }) => isMachinePort(name));
+    expect(portOf({})).toMatchObject({ type: 'internal', trunks: [0], mac: '02:00:00:00:00:01', owner: { uplink: '10' } });
+    expect(portOf({ native: 7 })).toMatchObject({ vlan: 7 });
+    expect(portOf({ access: 8 })).toMatchObject({ vlan: 8 });
+    expect(movesOf(wishOf({}))).toEqual([{ nic: 'eth0', to: portOf({})?.name }]);
+    expect(refusalOf(make('10', { interfaces: ['eth0'], moveAddresses: true, vlans: [20] }))).toContain('add native');
+    // The MAC address stays while the NIC is away.
+    const [before] = wishOf({});
+    const gone = admitUplinks([make('10', { interfaces: ['eth0'], moveAddresses: true })], [], before ? [before] : []);
+    expect(gone.uplinks[0]?.mac).toBe('02:00:00:00:00:01');
+    // Without the wish there is no such port.
+    expect(portOf({ moveAddresses: false })).toBeUndefined();
   });
 
   it('keeps what is on the switch already, whatever its NIC looks like now', () => {
@@ -226,6 +245,16 @@ describe('Uplinks of a box', () => {
           ?.message?.includes('eth0 has the address') === true,
     );
     expect(port()).toBeUndefined();
+  });
+
+  it('give addresses back that nobody confirmed the move of', async () => {
+    await store.create(uplink, {
+      metadata: { name: 'lan', annotations: { [confirmBefore]: new Date(Date.now() + 500).toISOString(), [specBefore]: '' } },
+      spec: { interfaces: ['eth0'], moveAddresses: true },
+    });
+    await eventually(() => host.moved[0]?.nic === 'eth0');
+    await eventually(async () => (await get('lan')) === undefined && host.moved.length === 0, { timeout: 5_000 });
+    expect([...driver.ports.keys()].filter(isMachinePort)).toEqual([]);
   });
 
   it('undo by themselves what nobody confirmed', async () => {

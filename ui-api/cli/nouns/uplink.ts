@@ -38,6 +38,7 @@ const fieldOptions = (command: Command): Command =>
     .option('--vlans <ids>', 'VLANs carried tagged, e.g. 10,20 (default: all)', parseVlans)
     .option('--native <id>', 'this VLAN goes untagged on the wire', parseInteger)
     .option('--mtu <bytes>', '1280 to 9216', parseInteger)
+    .option('--move-addresses', 'take NICs with addresses of the machine: these go on the switch with them')
     .option('--confirm-within <seconds>', 'undo the change unless it is confirmed in this time', parseInteger);
 
 function parseVlans(text: string): number[] {
@@ -45,18 +46,20 @@ function parseVlans(text: string): number[] {
   return text.split(',').map(Number);
 }
 
-const fieldsOf = ({ nic, mode, access, vlans, native, mtu }: Options): Fields => ({
+const fieldsOf = ({ nic, mode, access, vlans, native, mtu, moveAddresses }: Options): Fields => ({
   interfaces: nic,
   mode,
   access,
   vlans,
   native,
   mtu,
+  moveAddresses,
 });
 
-function sayDeadline(session: Session, name: string, confirmWithin: number | undefined): void {
-  if (confirmWithin === undefined) return;
-  session.say(`It is undone in ${confirmWithin} s unless you confirm it: croft uplink confirm ${name}`);
+function sayDeadline(session: Session, { name, confirmBefore }: Uplink): void {
+  if (confirmBefore === undefined) return;
+  const left = Math.max(0, Math.round((Date.parse(confirmBefore) - Date.now()) / 1000));
+  session.say(`It is undone in ${left} s unless you confirm it: croft uplink confirm ${name}`);
 }
 
 function addCreate(parent: Command, shell: Shell): void {
@@ -70,7 +73,7 @@ function addCreate(parent: Command, shell: Shell): void {
     if (await dryRun(session, (query) => session.client.uplinks.create(body, { ...query, confirmWithin }))) return;
     const answer = await session.client.uplinks.create(body, { confirmWithin });
     session.say(`Uplink ${name} is created.`);
-    sayDeadline(session, name, confirmWithin);
+    sayDeadline(session, answer.body);
     if (options.output) session.printOne(answer.body, uplinkColumns);
   });
 }
@@ -87,7 +90,7 @@ function addEdit(parent: Command, shell: Shell): void {
     if (await dryRun(session, (query) => session.client.uplinks.patch(name, patch, { ...query, confirmWithin }))) return;
     const { body } = await session.client.uplinks.patch(name, patch, { confirmWithin });
     session.say(`Uplink ${name} is changed.`);
-    sayDeadline(session, name, confirmWithin);
+    sayDeadline(session, body);
     if (options.output) session.printOne(body, uplinkColumns);
   });
 }

@@ -35,6 +35,9 @@ function pending(draft: UplinkObject | undefined, seconds: number): Record<strin
   return { [confirmBefore]: new Date(Date.now() + seconds * 1000).toISOString(), [specBefore]: before };
 }
 
+/** Seconds for whoever changes the way by which the machine is reached, and may not reach it after that. */
+const defaultConfirm = 120;
+
 export async function createUplink(
   store: ResourceStore,
   { name, labels, ...spec }: Static<typeof UplinkCreate>,
@@ -42,7 +45,8 @@ export async function createUplink(
   confirmWithin?: number,
 ) {
   checkUplinkSpec(spec);
-  const annotations = confirmWithin === undefined ? undefined : pending(undefined, confirmWithin);
+  const within = confirmWithin ?? (spec.moveAddresses ? defaultConfirm : undefined);
+  const annotations = within === undefined ? undefined : pending(undefined, within);
   return await store.create(uplink, {
     metadata: {
       name: checkName(name),
@@ -90,8 +94,11 @@ export function uplinkRoutes(app: Server): void {
       const { labels, ...patch } = request.body as Static<typeof UplinkPatch> & Record<string, unknown>;
       const { confirmWithin } = request.query;
       const changed = await patchObject(request, uplink, request.params.name, (draft) => {
-        const marks = confirmWithin === undefined ? {} : pending(draft, confirmWithin);
-        draft.spec = merged(draft.spec, patch);
+        const next = merged(draft.spec, patch);
+        const risky = next.moveAddresses || draft.spec.moveAddresses;
+        const within = confirmWithin ?? (risky ? defaultConfirm : undefined);
+        const marks = within === undefined ? {} : pending(draft, within);
+        draft.spec = next;
         checkUplinkSpec(draft.spec);
         draft.metadata.annotations = { ...draft.metadata.annotations, ...marks };
         draft.metadata.labels = patchLabels(draft.metadata.labels, labels);
