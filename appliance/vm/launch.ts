@@ -102,10 +102,19 @@ export async function guestSpec(context: VmContext, instance: VirtualMachineInst
     'nic',
     wishedNics(spec).map(({ name }) => name),
   );
-  const filled = await Promise.all(ready.map((disk) => guestDisk(disk, diskSlots, owner)));
+  const plugged = async () => {
+    const nics = [];
+    for (const nic of wishedNics(spec)) nics.push(await guestNic(context.plugger, { id: vmId, spec, owner }, nic, nicSlots));
+    return nics;
+  };
+  // Each waits mostly for programs of its own.
+  const [filled, nics, seedFile, kernel] = await allDone([
+    Promise.all(ready.map((disk) => guestDisk(disk, diskSlots, owner))),
+    plugged(),
+    seed(context, instance, vmId, owner),
+    kernelOf(context, spec),
+  ]);
   const disks = [...filled, ...emptyDrives(spec).map((drive) => emptyDrive(drive, diskSlots))];
-  const nics = [];
-  for (const nic of wishedNics(spec)) nics.push(await guestNic(context.plugger, { id: vmId, spec, owner }, nic, nicSlots));
   return {
     id: vmId,
     title: `${namespace}/${instance.metadata.name}`,
@@ -120,14 +129,20 @@ export async function guestSpec(context: VmContext, instance: VirtualMachineInst
     hideKvm: spec.domain.features?.kvm?.hidden,
     timezone: spec.domain.clock?.timezone,
     secureBoot: spec.domain.firmware?.bootloader?.efi?.secureBoot,
-    kernel: await kernelOf(context, spec),
+    kernel,
     disks: withBootOrder(disks),
     nics,
     paused: spec.startStrategy === 'Paused',
     graphics: spec.domain.devices.autoattachGraphicsDevice !== false,
     uid: owner?.uid,
-    seedFile: await seed(context, instance, vmId, owner),
+    seedFile,
   };
+}
+
+/** As Promise.all, but when it rejects nothing goes on behind it: what comes next may take the same things away. */
+async function allDone<T extends readonly unknown[]>(works: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  await Promise.allSettled(works);
+  return (await Promise.all(works)) as unknown as T;
 }
 
 /** Without any wished order the first disk boots. */

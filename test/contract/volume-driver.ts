@@ -1,8 +1,13 @@
 /** What every VolumeDriver must do. Drivers differ in `setup` only: how to make one and how a guest's reads and writes are done. */
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isCroftError } from '../../appliance/errors.ts';
+import { run } from '../../appliance/host/exec.ts';
 import { newId } from '../../appliance/resources/identity.ts';
 import type { HostStep, Step, VolumeDriver } from '../../storage/driver.ts';
+import { inspectImage } from '../../storage/images/inspect.ts';
 
 export type DriverUnderTest = {
   driver: VolumeDriver;
@@ -247,6 +252,57 @@ export function describeVolumeDriverContract(name: string, setup: () => Promise<
         const id = newId();
         await blank(id);
         await rejectsWith(driver.create({ id: newId(), size: 16 * mib, source: { volumeId: id, snapshotId: 'x' } }), 'not-found');
+      });
+    });
+
+    // Where a pool can: the simulated one has no bytes to give.
+    describe('exports', () => {
+      let directory: string;
+      beforeEach(async () => {
+        directory = await mkdtemp(join(tmpdir(), 'croft-export-'));
+      });
+      afterEach(() => rm(directory, { recursive: true, force: true }));
+      const holds = async (file: string, format: string, offset: number, byte: number): Promise<boolean> => {
+        const { stdout } = await run(['qemu-io', '-r', '-f', format, '-c', `read -P ${byte} ${offset} ${mib}`, file]);
+        return !stdout.includes('verification failed');
+      };
+
+      it('writes a snapshot to a file of its own, flat, while the volume goes on', async () => {
+        if (!driver.exportSnapshot) return;
+        const id = newId();
+        await blank(id);
+        await under.write(driver, id, 0, mib, 1);
+        await snapshot(id, 'first');
+        await under.write(driver, id, mib, mib, 2);
+        await snapshot(id, 'a');
+        await under.write(driver, id, 0, mib, 3);
+        for (const format of ['qcow2', 'vmdk'] as const) {
+          const file = join(directory, `disk.${format}`);
+          const shares: number[] = [];
+          await driver.exportSnapshot(id, 'a', { file, format, progress: (done, total) => shares.push(done / total) });
+          expect(await inspectImage(file)).toMatchObject({ format, virtualSize: 16 * mib });
+          expect([await holds(file, format, 0, 1), await holds(file, format, mib, 2)]).toEqual([true, true]);
+          expect(Math.max(0, ...shares)).toBeLessThanOrEqual(1);
+        }
+        // Again over what is there; and nothing of it stays in the pool.
+        await driver.exportSnapshot(id, 'a', { file: join(directory, 'disk.qcow2'), format: 'qcow2' });
+        await driver.deleteSnapshot(id, 'a');
+        await driver.deleteSnapshot(id, 'first');
+        await rejectsWith(driver.exportSnapshot(id, 'a', { file: join(directory, 'x'), format: 'qcow2' }), 'not-found');
+        await driver.delete(id);
+        expect(await driver.list()).toEqual([]);
+      });
+
+      it('writes an image to a file, byte by byte', async () => {
+        if (!driver.exportImage) return;
+        const id = newId();
+        await driver.importImage(id, await under.imageFile(4 * mib, 7));
+        const file = join(directory, 'image.raw');
+        await driver.exportImage(id, { file });
+        expect((await stat(file)).size).toBe(4 * mib);
+        expect([await holds(file, 'raw', 0, 7), await holds(file, 'raw', mib, 0)]).toEqual([true, true]);
+        await driver.deleteImage(id);
+        await rejectsWith(driver.exportImage(id, { file }), 'not-found');
       });
     });
   });
