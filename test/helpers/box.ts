@@ -83,7 +83,9 @@ export async function createBox(settings: Record<string, string> = {}): Promise<
     start: async () => {
       const from = performance.now();
       output = '';
-      child = spawn('ip', [...prefix.slice(1), process.execPath, entry, 'serve'], { env: { ...process.env, ...env } });
+      child = spawn('ip', [...prefix.slice(1), process.execPath, '--max-semi-space-size=4', entry, 'serve'], {
+        env: { ...process.env, ...env },
+      });
       child.stdout?.on('data', (chunk: Buffer) => {
         output += String(chunk);
       });
