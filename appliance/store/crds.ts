@@ -9,6 +9,7 @@
 import type { TSchema } from 'typebox';
 import type { Kind } from '../resources/kind.ts';
 import { kinds } from '../resources/registry.ts';
+import { unsupportedFields } from '../resources/support.ts';
 
 type Json = { [key: string]: unknown };
 type Schema = {
@@ -60,6 +61,26 @@ function union(branches: (Schema & Json)[]): Json {
   throw new Error(`no structural schema says ${JSON.stringify(branches)}`);
 }
 
+/**
+ * Lets fields through that upstream has and Croft refuses: pruned, they would vanish without a word; so they reach the
+ * policy that names them (admission-policies.ts).
+ */
+function letThrough(kind: Kind, spec: Json): Json {
+  for (const path of unsupportedFields(kind)) {
+    const parts = path.split('.').slice(1);
+    const name = parts.pop() as string;
+    let here: Json | undefined = spec;
+    for (const part of parts) {
+      here = (here?.properties as Record<string, Json> | undefined)?.[part.replace('[]', '')];
+      if (part.endsWith('[]')) here = here?.items as Json | undefined;
+    }
+    // Below another refused field there is nothing to add to.
+    const properties = here?.properties as Record<string, Json> | undefined;
+    if (properties && !(name in properties)) properties[name] = { 'x-kubernetes-preserve-unknown-fields': true };
+  }
+  return spec;
+}
+
 /** Printer columns have JSON types of their own; what isn't a plain value is shown as text. */
 function columnType(root: Json, path: string): string {
   let here: Json | undefined = root;
@@ -77,7 +98,7 @@ export function crdOf(kind: Kind) {
     type: 'object',
     required: ['spec'],
     properties: {
-      spec: structural(kind.spec),
+      spec: letThrough(kind, structural(kind.spec)),
       status: { ...structural(kind.status), 'x-kubernetes-preserve-unknown-fields': true },
     },
   };

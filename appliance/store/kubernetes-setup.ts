@@ -3,12 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CroftError, isCroftError } from '../errors.ts';
 import { systemNamespace } from '../resources/core-kinds.ts';
 import { imageNamespace } from '../resources/data-volume.ts';
+import { admissionPolicies } from './admission-policies.ts';
 import { crdOf, customKinds } from './crds.ts';
 import { clusterRoles } from './kubernetes-roles.ts';
 import { applyObject, createKubeClient, type KubeClient } from './kubernetes-client.ts';
 import { pathOfKind } from './kubernetes-objects.ts';
 
 const crdsPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const policiesPath = '/apis/admissionregistration.k8s.io/v1';
 const rolesPath = '/apis/rbac.authorization.k8s.io/v1/clusterroles';
 
 async function ensureNamespace(client: KubeClient, name: string): Promise<void> {
@@ -31,7 +33,7 @@ export async function ensureNamespaces(kubeconfig: string, names: readonly strin
 }
 
 /**
- * Puts CRDs and ClusterRoles in, or brings them up to date, and waits until each kind can be listed. Idempotent.
+ * Puts admission policies, CRDs and ClusterRoles in, or brings them up to date, and waits until each kind can be listed. Idempotent.
  * @param timeout ms for all of them
  * @throws CroftError `unavailable` when the API does not serve them in time
  */
@@ -40,6 +42,8 @@ export async function installCrds(kubeconfig: string, timeout = 60_000): Promise
   const deadline = Date.now() + timeout;
   try {
     const kinds = customKinds();
+    // Before the CRDs that let through what they refuse.
+    for (const { collection, body } of admissionPolicies()) await applyObject(client, `${policiesPath}/${collection}`, body);
     for (const kind of kinds) await applyObject(client, crdsPath, crdOf(kind));
     for (const role of clusterRoles()) await applyObject(client, rolesPath, role);
     for (const name of [systemNamespace, imageNamespace]) await ensureNamespace(client, name);

@@ -74,6 +74,28 @@ describe('what only Kubernetes does', () => {
     );
   });
 
+  it('refuses by policy what KubeVirt has and Croft does not, whatever the client asks for; labels and deletion pass', async () => {
+    const manifest = (name: string, devices: string) =>
+      `apiVersion: kubevirt.io/v1\nkind: VirtualMachine\nmetadata: { name: ${name}, namespace: ${namespace} }\nspec: { runStrategy: Halted, template: { spec: { domain: { devices: ${devices} } } } }\n`;
+    const apply = (text: string, ...more: string[]) => cluster.k3s.kubectl(['apply', '-f', '-', ...more], { input: text });
+    await eventually(
+      () =>
+        expect(apply(manifest('policy', '{ sound: { name: x } }'), '--validate=false')).rejects.toThrow(
+          /domain.devices.sound is a field of KubeVirt/,
+        ),
+      { timeout: 30_000 },
+    );
+    await expect(apply(manifest('policy', '{ disks: [{ name: a, io: native }] }'), '--validate=false')).rejects.toThrow(
+      /domain.devices.disks\[\].io is a field of KubeVirt/,
+    );
+    await expect(apply(manifest('policy', '{ disks: [{ name: a, io: native }] }'), '--server-side')).rejects.toThrow(
+      /disks\[\].io/,
+    );
+    await apply(manifest('policy', '{ disks: [{ name: a, disk: {} }] }'));
+    await cluster.k3s.kubectl(['label', 'vm', 'policy', '-n', namespace, 'a=b']);
+    await cluster.k3s.kubectl(['delete', 'vm', 'policy', '-n', namespace, '--timeout=30s']);
+  });
+
   it('says that there is no such project', async () => {
     const missing = store.create(virtualMachine, {
       metadata: { name: 'web', namespace: 'nowhere' },

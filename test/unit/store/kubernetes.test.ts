@@ -5,6 +5,8 @@ import { secret } from '../../../appliance/resources/core-kinds.ts';
 import { persistentVolumeClaim } from '../../../appliance/resources/data-volume.ts';
 import { kinds } from '../../../appliance/resources/registry.ts';
 import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
+import { unsupportedFields } from '../../../appliance/resources/support.ts';
+import { admissionPolicies, validationsOf } from '../../../appliance/store/admission-policies.ts';
 import { crdOf, customKinds, structural } from '../../../appliance/store/crds.ts';
 import { errorOfStatus } from '../../../appliance/store/kubernetes-errors.ts';
 import { fromWire, pathOfKind, toWire, type WireObject } from '../../../appliance/store/kubernetes-objects.ts';
@@ -27,7 +29,11 @@ describe('CRDs', () => {
   it.each(customKinds())('$kind is structural: each field has one type', (kind) => {
     const { spec } = crdOf(kind) as { spec: { versions: { schema: { openAPIV3Schema: unknown } }[] } };
     for (const node of nodes(spec.versions[0]?.schema.openAPIV3Schema)) {
-      expect(node.type !== undefined || node['x-kubernetes-int-or-string'] === true).toBe(true);
+      expect(
+        node.type !== undefined ||
+          node['x-kubernetes-int-or-string'] === true ||
+          node['x-kubernetes-preserve-unknown-fields'] === true,
+      ).toBe(true);
       expect(Object.keys(node)).not.toEqual(expect.arrayContaining(['anyOf']));
       // Both together are refused by the API server.
       expect(node.properties !== undefined && node.additionalProperties !== undefined).toBe(false);
@@ -38,6 +44,52 @@ describe('CRDs', () => {
     expect(structural(Type.Union([Type.Integer(), Type.String()]))).toEqual({ 'x-kubernetes-int-or-string': true });
     expect(structural(Type.Union([Type.Literal('a'), Type.Literal('b')]))).toEqual({ type: 'string', enum: ['a', 'b'] });
     expect(() => structural(Type.Union([Type.Boolean(), Type.String()]))).toThrow(/structural/);
+  });
+});
+
+describe('admission policies', () => {
+  const expressions = (kind: typeof virtualMachine) => validationsOf(kind).map(({ expression }) => expression);
+
+  it('name each refused field of the support table once, in CEL that takes any part of the way as missing', () => {
+    expect(expressions(virtualMachine)).toContain(
+      "!['inferFromVolume', 'inferFromVolumeFailurePolicy', 'revisionName'].exists(f, f in object.?spec.?instancetype.orValue({}))",
+    );
+    const disks = expressions(virtualMachine).find((text) => text.includes("'dedicatedIOThread'"));
+    expect(disks).toContain('f in e0)');
+    expect(disks).toContain('object.?spec.?template.?spec.?domain.?devices.?disks.orValue([]).exists(e0,');
+    for (const kind of customKinds()) {
+      const named = validationsOf(kind).flatMap(({ expression }) => [...expression.matchAll(/'(\w+)'/g)].map(([, name]) => name));
+      const fields = unsupportedFields(kind);
+      const topmost = fields.filter((path) => !fields.some((other) => path.startsWith(`${other}.`)));
+      expect(named.toSorted()).toEqual(topmost.map((path) => path.split('.').at(-1)).toSorted());
+    }
+  });
+
+  it('look at no delete, no status, no object that is going, and at no write that leaves the spec', () => {
+    for (const { collection, body } of admissionPolicies()) {
+      if (collection !== 'validatingadmissionpolicies') continue;
+      const { matchConstraints, matchConditions } = body.spec as {
+        matchConstraints: { resourceRules: { operations: string[]; resources: string[] }[] };
+        matchConditions: { expression: string }[];
+      };
+      for (const { operations, resources } of matchConstraints.resourceRules) {
+        expect(operations).toEqual(['CREATE', 'UPDATE']);
+        expect(resources.join()).not.toContain('/');
+      }
+      expect(matchConditions.map(({ expression }) => expression)).toEqual([
+        "request.operation == 'CREATE' || object.spec != oldObject.spec",
+        '!has(object.metadata.deletionTimestamp)',
+      ]);
+    }
+  });
+
+  it('see what the CRDs let through to them, and only that', () => {
+    const [version] = crdOf(virtualMachine).spec.versions as unknown as { schema: { openAPIV3Schema: unknown } }[];
+    const open = [...nodes(version?.schema.openAPIV3Schema)].filter(
+      (node) => node['x-kubernetes-preserve-unknown-fields'] === true && node.type === undefined,
+    );
+    expect(open.length).toBeGreaterThan(60);
+    expect(open.length).toBeLessThanOrEqual(unsupportedFields(virtualMachine).length);
   });
 });
 

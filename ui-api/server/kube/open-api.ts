@@ -1,8 +1,9 @@
 /**
  * OpenAPI v3 as kubectl asks for it: an index, and per group version the schemas (for `explain`) with one PATCH operation
- * per kind, whose `fieldValidation` tells kubectl that the server checks fields itself. Made from the CRDs' schemas. Pure.
+ * per kind, whose `fieldValidation` tells kubectl that the server checks fields itself. Made from the CRDs'
+ * schemas. Pure.
  */
-import { crdOf } from '../../../appliance/store/crds.ts';
+import { structural } from '../../../appliance/store/crds.ts';
 import { secret } from '../../../appliance/resources/core-kinds.ts';
 import type { Kind } from '../../../appliance/resources/kind.ts';
 import { patchTypes } from './patch.ts';
@@ -37,12 +38,10 @@ const schemaName = ({ group, version, kind }: Served): string =>
   [...(group === '' ? ['core', 'k8s', 'io'] : group.split('.')).toReversed(), version, kind.kind].join('.');
 
 function schemaOf({ kind, group, version }: Served): Json {
-  const { properties } = (
-    crdOf({ ...kind, apiVersion: `${group || 'core'}/${version}` } as Kind).spec.versions[0] as {
-      schema: { openAPIV3Schema: Json };
-    }
-  ).schema.openAPIV3Schema as { properties: Json };
-  const own = kind === (secret as Kind) ? { type: text, data: texts, stringData: texts } : properties;
+  const own =
+    kind === (secret as Kind)
+      ? { type: text, data: texts, stringData: texts }
+      : { spec: structural(kind.spec), status: structural(kind.status) };
   return {
     type: 'object',
     properties: { apiVersion: text, kind: text, metadata: { allOf: [{ $ref: `#/components/schemas/${metaName}` }] }, ...own },
