@@ -24,11 +24,18 @@ const subresources = (resources: string[], verbs: string[]): Rule => ({
   resources,
   verbs,
 });
-const seen = ['virtualmachineinstances/guestosinfo', 'virtualmachineinstances/vnc/screenshot'];
+const seen = [
+  ...['guestosinfo', 'userlist', 'filesystemlist', 'vnc/screenshot'].map((verb) => `virtualmachineinstances/${verb}`),
+  'virtualmachines/expand-spec',
+];
+/** Worked out for the one who asks; nothing is kept. */
+const workedOut = ['expand-vm-spec'];
 const streams = ['console', 'vnc', 'portforward'].map((verb) => `virtualmachineinstances/${verb}`);
 const steered = [
-  ...['start', 'stop', 'restart', 'migrate'].map((verb) => `virtualmachines/${verb}`),
-  ...['pause', 'unpause', 'softreboot', 'reset'].map((verb) => `virtualmachineinstances/${verb}`),
+  ...['start', 'stop', 'restart', 'migrate', 'addvolume', 'removevolume'].map((verb) => `virtualmachines/${verb}`),
+  ...['pause', 'unpause', 'softreboot', 'reset', 'freeze', 'unfreeze', 'addvolume', 'removevolume'].map(
+    (verb) => `virtualmachineinstances/${verb}`,
+  ),
 ];
 
 const rulesFor = (verbs: string[]): Rule[] =>
@@ -48,11 +55,11 @@ export function clusterRoles() {
   const steering = [
     subresources(seen, ['get']),
     subresources([...streams, 'virtualmachines/portforward'], ['get']),
-    subresources(steered, ['update']),
+    subresources([...steered, ...workedOut], ['update']),
   ];
   return [
     role('admin', [...rulesFor(change), ...steering]),
     role('edit', [...rulesFor(change), ...steering]),
-    role('view', [...rulesFor(look), subresources(seen, ['get'])]),
+    role('view', [...rulesFor(look), subresources(seen, ['get']), subresources(workedOut, ['update'])]),
   ];
 }

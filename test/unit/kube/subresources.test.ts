@@ -9,11 +9,13 @@ import { virtualMachine, type RunStrategy } from '../../../appliance/resources/v
 import { editStatus } from '../../../appliance/store/edit.ts';
 import { openSqliteStore } from '../../../appliance/store/sqlite.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
+import { clusterRoles } from '../../../appliance/store/kubernetes-roles.ts';
 import { statusOf } from '../../../ui-api/server/kube/status.ts';
 import {
   answerSubresource,
   openSubresource,
   parsePath,
+  subresourceResources,
   type SubresourceContext,
 } from '../../../ui-api/server/kube/subresources.ts';
 import { refusal } from '../../contract/store-tools.ts';
@@ -111,4 +113,15 @@ it('errors become Status objects, and strange ones tell nothing', () => {
     message: 'VM web is running.',
   });
   expect(statusOf(new Error('password is hunter2')).message).not.toContain('hunter2');
+});
+
+it('every subresource is given to somebody by the roles of a cluster', () => {
+  const [, edit] = clusterRoles();
+  const given = edit?.rules.filter(({ apiGroups }) => apiGroups.includes('subresources.kubevirt.io')) ?? [];
+  for (const { name, verbs } of subresourceResources) {
+    expect(
+      given.some(({ resources, verbs: allowed }) => resources.includes(name) && verbs.every((verb) => allowed.includes(verb))),
+      name,
+    ).toBe(true);
+  }
 });
