@@ -166,5 +166,8 @@ const pathOfPointer = (pointer: string): string =>
 /** True for a field (or, where it has a place in the schema, this value of it) that upstream documents and we refuse. */
 export function isUnsupported(kind: Kind, pointer: string, value: unknown): boolean {
   const path = pathOfPointer(pointer);
-  return (fieldsOfKind[kind.kind] ?? []).includes(path) || (unsupportedValues(kind)[path]?.includes(String(value)) ?? false);
+  if ((fieldsOfKind[kind.kind] ?? []).includes(path)) return true;
+  const values = unsupportedValues(kind);
+  // A client may name a field `constructor`.
+  return Object.hasOwn(values, path) && (values[path]?.includes(String(value)) ?? false);
 }

@@ -161,7 +161,7 @@ describe('objects', () => {
     const { body } = await call('GET', vms(), as('Table'));
     expect(body).toMatchObject({
       kind: 'Table',
-      rows: [{ cells: ['web', null, null, '0s'], object: { kind: 'PartialObjectMetadata' } }],
+      rows: [{ cells: ['web', null, null, expect.stringMatching(/^\d+s$/)], object: { kind: 'PartialObjectMetadata' } }],
     });
     expect((body.columnDefinitions as { name: string }[]).map(({ name }) => name)).toEqual(['Name', 'Status', 'Ready', 'Age']);
     expect((await call('GET', vms('/web?includeObject=Object'), as('Table'))).body).toMatchObject({
@@ -186,6 +186,8 @@ describe('field validation', () => {
     const ignored = await call('POST', vms('?fieldValidation=Ignore'), { body: { ...unknown, metadata: { name: 'two' } } });
     expect(ignored.status).toBe(201);
     expect(ignored.headers.get('warning')).toBeNull();
+    const odd = await call('POST', vms(), { body: { ...vmBody('odd'), constructor: 0 } });
+    expect(odd.headers.get('warning')).toContain('constructor');
     expect(await call('POST', vms('?fieldValidation=Maybe'), { body: unknown })).toMatchObject({ status: 400 });
   });
 
@@ -214,6 +216,9 @@ describe('field validation', () => {
     const body = vmBody('web') as Json & { spec: Json };
     body.spec.instancetype = { name: 'nowhere' };
     expect((await call('POST', vms(), { body })).body.message).toMatch(/no VirtualMachineClusterInstancetype nowhere/);
+    const file = { metadata: { name: 'root' }, spec: { source: { file: '/etc/shadow' } } };
+    const asOperator = { body: file, as: 'operator' } as const;
+    expect(await call('POST', '/apis/croft.io/v1/images', asOperator)).toMatchObject({ status: 403 });
     const networks = '/apis/croft.io/v1/networks';
     const wrong = { metadata: { name: 'n1' }, spec: { vlan: 3, trunk: [4] } };
     expect(await call('POST', networks, { body: wrong })).toMatchObject({ status: 422 });

@@ -19,6 +19,15 @@ describe('images, networks, pools, volumes, node', () => {
       source: { build: 'tiny' },
       id: expect.any(String),
     });
+    for (const [path, body] of [
+      ['/v1/images', { name: 'a', source: { file: '/etc/shadow' } }],
+      ['/v1/apply', { kind: 'image', name: 'a', source: { file: '/etc/shadow' } }],
+      [
+        '/v1/apply',
+        { apiVersion: 'croft.io/v1', kind: 'Image', metadata: { name: 'a' }, spec: { source: { file: '/etc/shadow' } } },
+      ],
+    ] as const)
+      expect((await api.call('POST', path, { body, as: 'operator' })).status).toBe(403);
     expect((await api.call('POST', '/v1/images', { body: { name: 'a', source: {} } })).body.detail).toMatch(
       /give exactly one of build, catalogue, url, file or upload/,
     );

@@ -3,9 +3,17 @@
  * the spec as it is (status, labels, finalizers) is never stopped.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { FastifyRequest } from 'fastify';
 import { CroftError } from '../../../appliance/errors.ts';
 import { systemNamespace } from '../../../appliance/resources/core-kinds.ts';
-import { network, storagePool, type Network, type StoragePool } from '../../../appliance/resources/croft-kinds.ts';
+import {
+  image,
+  network,
+  storagePool,
+  type Image,
+  type Network,
+  type StoragePool,
+} from '../../../appliance/resources/croft-kinds.ts';
 import type { Kind } from '../../../appliance/resources/kind.ts';
 import { ownerReferenceTo, type Resource } from '../../../appliance/resources/meta.ts';
 import { kinds } from '../../../appliance/resources/registry.ts';
@@ -15,6 +23,7 @@ import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { validateObject } from '../../../appliance/store/validate.ts';
 import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
+import { refuseFileOfBox } from '../routes/images.ts';
 import { checkNetworkSpec, refuseUsedNetwork } from '../routes/networks.ts';
 import { refuseUsedPool } from '../routes/pools.ts';
 import { checkUplinkSpec } from '../routes/uplinks.ts';
@@ -28,12 +37,18 @@ export function refuseHidden(namespace: string | undefined): void {
     throw new CroftError('forbidden', `The namespace ${systemNamespace} is Croft's own; what is in it is not served.`);
 }
 
-/** @throws CroftError `invalid-input`, `unsupported-field` */
-export async function admit(store: ResourceStore, kind: Kind, object: Resource, before?: Resource): Promise<void> {
+/** @throws CroftError `invalid-input`, `unsupported-field`, `forbidden` */
+export async function admit(
+  { store, principal }: Pick<FastifyRequest, 'store' | 'principal'>,
+  kind: Kind,
+  object: Resource,
+  before?: Resource,
+): Promise<void> {
   if (before && isDeepStrictEqual(before.spec, object.spec)) return;
   // First: what follows reads fields that must be of the right type.
   validateObject(kind, object);
   if (kind === (virtualMachine as Kind)) await admitTypes(store, { ...object, status: before?.status } as VirtualMachine);
+  if (kind === (image as Kind)) refuseFileOfBox(principal, (object as Image).spec.source);
   if (kind === (network as Kind)) checkNetworkSpec((object as Network).spec);
   if (kind === (uplink as Kind)) checkUplinkSpec((object as Uplink).spec);
 }

@@ -133,7 +133,7 @@ export function objectHandlers(of: Served, context: AppContext, open: OpenWatche
     const mode = validationOf(queryOf(request));
     const { object, dropped } = incoming(kind, request.body, { namespace }, mode);
     warn(reply, mode, dropped);
-    await admit(request.store, kind, object);
+    await admit(request, kind, object);
     reply.code(201);
     return outgoing(kind, await request.store.create(kind, object));
   }
@@ -141,7 +141,7 @@ export function objectHandlers(of: Served, context: AppContext, open: OpenWatche
   async function write(request: FastifyRequest, half: Half, before: Resource, object: Resource): Promise<Json> {
     if (half === 'status') return outgoing(kind, await request.store.updateStatus(kind, object));
     const wished = asBefore(before, object);
-    await admit(request.store, kind, wished, before);
+    await admit(request, kind, wished, before);
     return outgoing(kind, await request.store.update(kind, wished));
   }
 

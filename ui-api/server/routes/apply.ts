@@ -27,7 +27,7 @@ import { matchersOf } from '../projections/instancetypes.ts';
 import { patchVm } from '../projections/vm-changes.ts';
 import { projectImage, projectNetwork, projectPool, projectUplink, projectVolume } from '../projections/objects.ts';
 import { uncaptured, viewVm } from '../views.ts';
-import { createImage } from './images.ts';
+import { createImage, refuseFileOfBox } from './images.ts';
 import { checkNetworkSpec, createNetwork } from './networks.ts';
 import { createPool } from './pools.ts';
 import { checkUplinkSpec, createUplink } from './uplinks.ts';
@@ -287,6 +287,8 @@ export function applyRoutes(app: Server): void {
         if (ofAdmin.has(document.kind) && principal?.role !== 'admin') {
           throw new CroftError('forbidden', 'Pools and uplinks need the role admin.');
         }
+        if (document.kind === 'image') refuseFileOfBox(principal, document.source);
+        if (document.kind === image.kind) refuseFileOfBox(principal, (document.spec as Json | undefined)?.source);
         const outcome =
           document.apiVersion === undefined ? applyFlat(store, document, project) : applyManifest(store, document, project);
         items.push(await outcome);

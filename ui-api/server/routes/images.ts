@@ -8,6 +8,7 @@ import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { Type, type Static } from 'typebox';
 import { ListQuery, Page, strict } from '../../schemas/common.ts';
 import { CatalogueImage, Image, ImageCreate } from '../../schemas/objects.ts';
+import type { Principal } from '../../auth/roles.ts';
 import { allOf } from '../all-of.ts';
 import type { Server } from '../context.ts';
 import { pageOf } from '../pages.ts';
@@ -15,6 +16,19 @@ import { tag } from '../preconditions.ts';
 import { projectImage } from '../projections/objects.ts';
 import { checkName, refuseField } from '../projections/vm-draft.ts';
 import { changeQuery, collectionRoutes } from './collection.ts';
+
+/**
+ * The box reads a file as root, and a disk made of it shows what is in it: keys, passwords. So naming one is an
+ * administrator's. @throws CroftError `forbidden`
+ */
+export function refuseFileOfBox(principal: Principal | undefined, source: unknown): void {
+  const names = typeof source === 'object' && source !== null && (source as { file?: unknown }).file !== undefined;
+  if (names && principal?.role !== 'admin')
+    throw new CroftError(
+      'forbidden',
+      'source.file: a file of the box needs the role admin; upload it instead (croft image add FILE --upload).',
+    );
+}
 
 /** @throws CroftError `invalid-input` unless exactly one source is given */
 export async function createImage(store: ResourceStore, { name, labels, ...spec }: Static<typeof ImageCreate>) {
@@ -85,7 +99,8 @@ export function imageRoutes(app: Server): void {
   app.post('/v1/images', {
     config: { permission: 'operator' },
     schema: { summary: 'Add an image', querystring: changeQuery, body: ImageCreate, response: { 201: Image } },
-    handler: async ({ store, body }, reply) => {
+    handler: async ({ store, body, principal }, reply) => {
+      refuseFileOfBox(principal, body.source);
       const created = await createImage(store, body);
       tag(reply, created).code(201).header('location', `/v1/images/${body.name}`);
       return projectImage(created);
