@@ -23,7 +23,7 @@ import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { validateObject } from '../../../appliance/store/validate.ts';
 import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
-import { refuseFileOfBox } from '../routes/images.ts';
+import { refuseFileOfBox, refuseKernels } from '../routes/images.ts';
 import { checkNetworkSpec, refuseUsedNetwork } from '../routes/networks.ts';
 import { refuseUsedPool } from '../routes/pools.ts';
 import { checkUplinkSpec } from '../routes/uplinks.ts';
@@ -55,6 +55,7 @@ export async function admit(
 
 /** @throws CroftError `in-use` */
 export async function admitDeletion(store: ResourceStore, kind: Kind, object: Resource): Promise<void> {
+  if (kind === (image as Kind)) await refuseKernels(store, object as Image);
   if (kind === (network as Kind)) await refuseUsedNetwork(store, object as Network);
   if (kind === (storagePool as Kind)) await refuseUsedPool(store, object as StoragePool);
 }

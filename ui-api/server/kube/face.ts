@@ -26,7 +26,7 @@ import {
 } from './discovery.ts';
 import { aboutOf, objectHandlers, paramsOf, queryOf } from './objects.ts';
 import { openApiIndex, openApiOf } from './open-api.ts';
-import { patchTypes } from './patch.ts';
+import { patchTypes } from '../json-patch.ts';
 import { route, type Handler } from './route.ts';
 import { hasStatus, rootOf, served, type Served } from './served.ts';
 import { objectStatus, statusOf, type About } from './status.ts';

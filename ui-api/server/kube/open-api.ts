@@ -6,7 +6,7 @@
 import { structural } from '../../../appliance/store/crds.ts';
 import { secret } from '../../../appliance/resources/core-kinds.ts';
 import type { Kind } from '../../../appliance/resources/kind.ts';
-import { patchTypes } from './patch.ts';
+import { patchTypes } from '../json-patch.ts';
 import { groupVersions, namespaces, rootOf, type Served } from './served.ts';
 import type { Json } from './wire.ts';
 

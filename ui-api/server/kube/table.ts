@@ -36,23 +36,17 @@ export function valueAt(root: unknown, path: string): unknown {
 }
 
 const units = [
-  { seconds: 86_400, letter: 'd' },
-  { seconds: 3_600, letter: 'h' },
-  { seconds: 60, letter: 'm' },
+  [86_400, 'd'],
+  [3_600, 'h'],
+  [60, 'm'],
 ] as const;
 
-/** As kubectl writes ages: `5s`, `3m20s`, `4h`, `12d`. */
+/** As kubectl writes ages, to one unit: `90s`, `3m`, `12d`. */
 export function ageOf(time: string | undefined, now = Date.now()): string {
   if (time === undefined) return '<unknown>';
   const seconds = Math.max(0, Math.floor((now - Date.parse(time)) / 1000));
-  if (seconds < 120) return `${seconds}s`;
-  const at = units.findIndex((unit) => seconds >= 2 * unit.seconds);
-  const unit = units[at] as (typeof units)[number];
-  const rest = seconds % unit.seconds;
-  const next = units[at + 1] ?? { seconds: 1, letter: 's' };
-  const count = Math.floor(seconds / unit.seconds);
-  const small = Math.floor(rest / next.seconds);
-  return count < 8 && small > 0 ? `${count}${unit.letter}${small}${next.letter}` : `${count}${unit.letter}`;
+  const [size, letter] = units.find(([least]) => seconds >= 2 * least) ?? [1, 's'];
+  return `${Math.floor(seconds / size)}${letter}`;
 }
 
 const definition = (name: string, wide: boolean | undefined) => ({

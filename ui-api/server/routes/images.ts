@@ -50,8 +50,8 @@ export async function createImage(store: ResourceStore, { name, labels, ...spec 
   return await store.create(image, { metadata: { name: checkName(name), labels: { ...labels, [idLabel]: newId() } }, spec });
 }
 
-/** A disk has its own bytes; a kernel is read from its image at each start. */
-async function refuseKernels(store: ResourceStore, { metadata }: ImageObject): Promise<void> {
+/** A disk has its own bytes; a kernel is read from its image at each start. @throws CroftError `in-use` */
+export async function refuseKernels(store: ResourceStore, { metadata }: ImageObject): Promise<void> {
   const users = (await allOf(store, virtualMachine)).filter(
     ({ spec }) => spec.template.spec.domain.firmware?.kernelBoot?.container.image === metadata.name,
   );

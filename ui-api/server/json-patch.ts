@@ -1,7 +1,7 @@
 /** Patches of JSON: RFC 7396 (merge) and RFC 6902 (JSON patch). Pure. */
 import { isDeepStrictEqual } from 'node:util';
-import { CroftError } from '../../../appliance/errors.ts';
-import { isObject, type Json } from './wire.ts';
+import { CroftError } from '../../appliance/errors.ts';
+import { isObject, type Json } from './kube/wire.ts';
 
 export const patchTypes = {
   merge: 'application/merge-patch+json',
