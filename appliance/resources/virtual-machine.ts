@@ -346,7 +346,9 @@ export const virtualMachineInstance = defineKind({
   }),
   columns: [
     { header: 'PHASE', path: '.status.phase' },
+    { header: 'IP', path: '.status.interfaces[0].ipAddress' },
     { header: 'NODENAME', path: '.status.nodeName' },
+    { header: 'READY', path: ".status.conditions[?(@.type=='Ready')].status" },
   ],
 });
 export type VirtualMachineInstance = Of<typeof virtualMachineInstance>;
