@@ -77,7 +77,7 @@ afterAll(() => box?.dispose());
 test('kubectl knows the kinds, and explains them', async () => {
   expect((await kubectl(['version'])).stdout).toMatch(/Server Version: v1\.\d+\.0\+croft/);
   expect((await kubectl(['api-resources', '--api-group=kubevirt.io'])).stdout).toMatch(
-    /virtualmachines\s+vm,vms\s+kubevirt.io\/v1\s+true\s+VirtualMachine\n/,
+    /virtualmachines\s+vm,vms\s+kubevirt.io\/v1\s+true\s+VirtualMachine$/m,
   );
   expect((await kubectl(['explain', 'vm.spec.runStrategy'])).stdout).toContain('RerunOnFailure');
 });
@@ -113,7 +113,7 @@ test('kubectl get -w, label, patch, edit', async () => {
     env: { ...env, KUBE_EDITOR: 'sed -i s/tier:.front/tier:\\ back/' },
   });
   expect(edited.stdout).toContain('web edited');
-  expect((await kubectl(['get', 'vm', '-l', 'tier=back', '-o', 'name'])).stdout).toBe('virtualmachine.kubevirt.io/web\n');
+  expect((await kubectl(['get', 'vm', '-l', 'tier=back', '-o', 'name'])).stdout).toBe('virtualmachine.kubevirt.io/web');
 });
 
 test('virtctl pause, unpause, stop, start, restart', async () => {
@@ -216,7 +216,7 @@ test('kubectl delete waits until VM, instance, disk and guest are gone', async (
   await eventually(
     async () =>
       (await kubectl(['get', 'vm,vmi,dv,pvc', '-o', 'name'])).stdout ===
-      'datavolume.cdi.kubevirt.io/data\npersistentvolumeclaim/data\n',
+      'datavolume.cdi.kubevirt.io/data\npersistentvolumeclaim/data',
     slow,
   );
 });
