@@ -8,7 +8,8 @@ export function offeredNics(nics: readonly Nic[], uplinks: readonly UplinkWish[]
     .filter((nic) => !isInner(nic))
     .map(({ name, mtu, addresses, mac, link, speed }) => {
       const uplink = uplinks.find(({ interfaces }) => interfaces.includes(name))?.name;
-      const refusal = uplink === undefined ? unusable(name, nics) : undefined;
+      // The sentence names the field of an Uplink first; here the device is what it is about.
+      const refusal = uplink === undefined ? unusable(name, nics)?.replace(/^interfaces: /, '') : undefined;
       return {
         name,
         mtu,

@@ -16,6 +16,7 @@ const pairOf = (commonName: string, from = -day, to = 30 * day) =>
     names: [
       { type: 'dns', value: 'box.example' },
       { type: 'ip', value: '192.0.2.1' },
+      { type: 'ip', value: 'fd00::1:2' },
     ],
     notBefore: new Date(Date.now() + from),
     notAfter: new Date(Date.now() + to),
@@ -60,7 +61,7 @@ describe(path, () => {
     const mine = pairOf('Mine');
     const { status, body } = await api.call('PUT', path, { body: mine });
     expect(status).toBe(200);
-    expect(body).toMatchObject({ origin: 'own', subject: 'CN=Mine', names: ['box.example', '192.0.2.1'] });
+    expect(body).toMatchObject({ origin: 'own', subject: 'CN=Mine', names: ['box.example', '192.0.2.1', 'fd00::1:2'] });
     expect(await shownNow()).toBe(body.fingerprint);
     expect((await ensureCertificate(keys)).fingerprint).toBe(body.fingerprint);
     expect(statSync(join(keys, 'api.key')).mode & 0o777).toBe(0o600);

@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: ratios in one run, into docs/benchmarks.md. Everything happens on boxes of its own in network
- * namespaces; it takes about eight minutes on two cores that do nothing else. `--quick` makes one round of each and writes nothing.
+ * namespaces; it takes about ten minutes on two cores that do nothing else. `--quick` makes one round of each and writes
+ * nothing; `--console` measures the console alone, and writes nothing.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
@@ -10,6 +11,7 @@ import { createBox, type TestBox } from '../helpers/box.ts';
 import { tinyImage } from '../helpers/tiny-image.ts';
 import { measureList, measureRead } from './api.ts';
 import { measureBoot } from './boot.ts';
+import { measureConsole } from './console.ts';
 import { benchmarksPage, type Figure } from './figures.ts';
 import { measureDisk } from './disk.ts';
 import { measureFleet } from './fleet.ts';
@@ -57,9 +59,16 @@ async function measure(boxes: { full: TestBox; empty: TestBox }): Promise<Figure
   await add('read', measureRead(empty, 'read', quick ? 1 : 3));
   await add('disk', measureDisk(empty.directory, quick ? 1 : 3, quick ? 2_000 : 20_000));
   await add('fleet', measureFleet(empty, socket, quick ? 4 : fleet));
+  await empty.kill();
+  await add('console', measureConsole(stored, quick ? 1 : 3));
   return figures;
 }
 
+if (process.argv.includes('--console')) {
+  const figures = await measureConsole(stored, quick ? 1 : 3);
+  process.stdout.write(benchmarksPage(figures, await machine(), new Date().toISOString().slice(0, 10)));
+  process.exit(0);
+}
 const described = await machine();
 const full = await createBox();
 const empty = await createBox();

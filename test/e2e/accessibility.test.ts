@@ -1,20 +1,24 @@
 /** axe on every page and dialog, in light and dark, wide and narrow looks: no violation of WCAG 2.2 AA, nothing wider than the screen. */
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { violations } from './accessibility.ts';
-import { setUp, startBrowser, type TestBrowser } from './browser.ts';
+import { answer, inCluster } from './answers.ts';
+import { setUp, startBrowser, watchErrors, type TestBrowser } from './browser.ts';
+import { ovaOf } from './ova.ts';
 import { pages } from './pages.ts';
 import { startDevSite, type Site } from './site.ts';
 
 let site: Site;
 let chromium: TestBrowser;
 let page: Page;
+let watched: ReturnType<typeof watchErrors>;
 
 beforeAll(async () => {
   site = await startDevSite();
   chromium = await startBrowser();
   page = await (await chromium.browser.newContext()).newPage();
   page.setDefaultTimeout(20_000);
+  watched = watchErrors(page);
   await setUp(page, site.setupUrl);
   await site.croft('vm', 'create', 'web-1', '--image', 'tiny', '--size', 'tiny');
   await site.croft('vm', 'create', 'win-1', '--image', 'tiny', '--cpus', '8', '--memory', '512Gi', '--no-wait');
@@ -26,6 +30,10 @@ beforeAll(async () => {
 afterAll(async () => {
   await chromium?.close();
   await site?.stop();
+});
+
+afterEach(() => {
+  expect(watched.errors.splice(0)).toEqual([]);
 });
 
 /** What opens on a page, and the buttons that open it. */
@@ -40,6 +48,18 @@ const dialogs: [path: string, ...buttons: (string | RegExp)[]][] = [
   ['/', 'Search and commands'],
   ['/images', 'Add image'],
   ['/settings/uplinks', 'Create uplink'],
+  ['/settings/uplinks', 'Actions for lan', /^Edit/],
+  ['/settings/certificate', /^Use your own/],
+  ['/settings/certificate', /^Make a new one/],
+  ['/activity/tasks', /^Steps of/],
+  ['/vms/new', 'Add another image'],
+  ['/vms/new', /^More/],
+  ['/networks', 'Actions for prod', /^Delete/],
+  ['/volumes', /^Actions for web-1/, /^Grow/],
+  ['/images', 'Actions for tiny', /^Delete/],
+  ['/settings/users', 'Actions for admin', /^Delete/],
+  ['/vms/web-1/console', /^Type text/],
+  ['/vms/web-1/console', /^Keys/],
   ['/volumes', 'Create volume'],
   ['/networks', 'Create network'],
   ['/networks', 'Picture'],
@@ -48,6 +68,7 @@ const dialogs: [path: string, ...buttons: (string | RegExp)[]][] = [
   ['/', /^Tasks/],
   ['/', /^Theme/],
   ['/', /^Signed in as/],
+  ['/', /^Signed in as/, /^Keys/],
 ];
 
 async function show(path: string): Promise<void> {
@@ -131,7 +152,6 @@ const disk = (name: string, state: string) => ({
 });
 
 test.each(['light', 'dark'])('a replicated pool and its disks, %s', async (theme) => {
-  const answer = (items: unknown[]) => ({ contentType: 'application/json', body: JSON.stringify({ items }) });
   await page.route('**/v1/pools*', (route) => route.fulfill(answer([replicated])));
   await page.route('**/v1/disks*', (route) =>
     route.fulfill(answer([disk('osd.0', 'up'), disk('osd.1', 'down'), disk('osd.2', 'preparing')])),
@@ -146,6 +166,41 @@ test.each(['light', 'dark'])('a replicated pool and its disks, %s', async (theme
     expect(await judge()).toEqual([]);
   }
   await page.unrouteAll();
+});
+
+const ova = { name: 'Old Server', disks: [Buffer.alloc(2 ** 20, 7)], networks: ['VM Network', 'prod'] };
+
+test.each(['light', 'dark'])('a package that was read, several files, and a cluster, %s', async (theme) => {
+  await page.evaluate((value) => localStorage.setItem('croft.theme', value), theme);
+  const node = (JSON.parse(await site.croft('vm', 'show', 'web-1', '-o', 'json')) as { node: string }).node;
+  for (const width of [360, 1280]) {
+    await page.setViewportSize({ width, height: 800 });
+    await show('/vms/import');
+    await page.getByLabel(/^OVA file/).setInputFiles({ name: 'old.ova', mimeType: '', buffer: ovaOf(ova) });
+    await page.getByText('nic1: prod → prod').waitFor();
+    expect(await judge()).toEqual([]);
+    await page.getByLabel(/^OVA file/).setInputFiles({ name: 'notes.txt', mimeType: '', buffer: Buffer.from('no') });
+    await page.getByText('Choose one .ova file').waitFor();
+    expect(await judge()).toEqual([]);
+
+    await show('/images');
+    await page.getByRole('button', { name: 'Add image' }).click();
+    await page.getByRole('radio', { name: 'Upload from here' }).check();
+    const several = ['one', 'two'].map((name) => ({ name: `${name}.raw`, mimeType: '', buffer: Buffer.alloc(512) }));
+    await page.getByLabel(/^Image file/).setInputFiles(several);
+    await page.getByLabel(/^Name of two/).waitFor();
+    expect(await judge()).toEqual([]);
+
+    await inCluster(page, node);
+    await show('/node');
+    await page.getByText('It stopped answering at 10:31.').waitFor();
+    expect(await judge()).toEqual([]);
+    await show('/vms');
+    await page.getByRole('button', { name: 'Actions for web-1' }).click();
+    await page.getByRole('menuitem', { name: /^Migrate/ }).click();
+    expect(await judge()).toEqual([]);
+    await page.unrouteAll();
+  }
 });
 
 test('the pages before sign-in', async () => {

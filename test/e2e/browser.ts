@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 
-const program = process.env.CROFT_CHROMIUM ?? '/usr/bin/chromium';
+export const browserProgram = process.env.CROFT_CHROMIUM ?? '/usr/bin/chromium';
 const flags = [
   '--no-sandbox',
   '--disable-gpu',
@@ -22,10 +22,10 @@ const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 export async function startBrowser(launcher: readonly string[] = []): Promise<TestBrowser> {
   const home = await mkdtemp(join(tmpdir(), 'croft-browser-'));
   try {
-    let executablePath = program;
+    let executablePath = browserProgram;
     if (launcher.length > 0) {
       executablePath = join(home, 'chromium');
-      await writeFile(executablePath, `#!/bin/sh\nexec ${[...launcher, program].map(quote).join(' ')} "$@"\n`);
+      await writeFile(executablePath, `#!/bin/sh\nexec ${[...launcher, browserProgram].map(quote).join(' ')} "$@"\n`);
       await chmod(executablePath, 0o755);
     }
     const browser = await chromium.launch({ executablePath, headless: true, args: flags });

@@ -4,13 +4,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page, Route } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { setUp, startBrowser, type TestBrowser } from './browser.ts';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { setUp, startBrowser, watchErrors, type TestBrowser } from './browser.ts';
 import { startDevSite, type Site } from './site.ts';
 
 let site: Site;
 let chromium: TestBrowser;
 let page: Page;
+let watched: ReturnType<typeof watchErrors>;
 let home: string;
 /** A piece and a bit: the first is of 8 MiB. */
 const size = 9 * 2 ** 20;
@@ -23,6 +24,9 @@ beforeAll(async () => {
   chromium = await startBrowser();
   page = await (await chromium.browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
   page.setDefaultTimeout(20_000);
+  watched = watchErrors(page);
+  // Cut on purpose, below.
+  watched.expect(/request: PATCH .*\/upload net::ERR_CONNECTION_RESET/);
   await setUp(page, site.setupUrl);
 });
 
@@ -30,6 +34,10 @@ afterAll(async () => {
   await chromium?.close();
   await site?.stop();
   if (home) await rm(home, { recursive: true, force: true });
+});
+
+afterEach(() => {
+  expect(watched.errors.splice(0)).toEqual([]);
 });
 
 async function openUpload(): Promise<void> {

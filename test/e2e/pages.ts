@@ -3,6 +3,7 @@ export const pages = [
   '/',
   '/vms',
   '/vms/new',
+  '/vms/import',
   ...['overview', 'console', 'disks', 'network', 'snapshots', 'activity', 'settings'].map((tab) => `/vms/web-1/${tab}`),
   '/vms/win-1/overview',
   '/images',
@@ -10,5 +11,5 @@ export const pages = [
   '/networks',
   '/node',
   ...['tasks', 'events', 'audit'].map((tab) => `/activity/${tab}`),
-  ...['users', 'tokens', 'pools', 'uplinks', 'about'].map((tab) => `/settings/${tab}`),
+  ...['users', 'tokens', 'pools', 'uplinks', 'certificate', 'backup', 'about'].map((tab) => `/settings/${tab}`),
 ];

@@ -24,11 +24,12 @@ export type Site = {
 const main = join(import.meta.dirname, '../../appliance/main.ts');
 const startTimeout = 30_000;
 
-/** The whole product on simulated drivers, in directories of its own. */
-export async function startDevSite(): Promise<Site> {
+/** The whole product on simulated drivers, in directories of its own. `prepare`: what is in the data directory before. */
+export async function startDevSite(prepare: (data: string) => Promise<void> = async () => undefined): Promise<Site> {
   await ensureConsole({ logger: silentLogger() });
   const home = await mkdtemp(join(tmpdir(), 'croft-e2e-'));
   const directories = { data: join(home, 'data'), run: join(home, 'run') };
+  await prepare(directories.data);
   const child = spawn(
     process.execPath,
     [main, 'dev', '--listen', '127.0.0.1:0', '--data', directories.data, '--run', directories.run],

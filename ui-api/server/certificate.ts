@@ -177,9 +177,15 @@ function readKey(key: string): KeyObject {
 const timeOf = (text: string): string => new Date(text).toISOString();
 const oneLine = (name: string): string => name.split('\n').join(', ');
 
+/** `FD00:0:0:0:0:0:0:2` → `fd00::2` (RFC 5952). */
+const shortAddress = (address: string): string => new URL(`http://[${address}]`).hostname.slice(1, -1);
+
 export function certificateFacts(pem: string): CertificateFacts {
   const cert = new X509Certificate(pem);
-  const names = (cert.subjectAltName ?? '').split(', ').flatMap((each) => /^(?:DNS|IP Address):(.+)$/.exec(each)?.[1] ?? []);
+  const names = (cert.subjectAltName ?? '').split(', ').flatMap((each) => {
+    const [, kind, name = ''] = /^(DNS|IP Address):(.+)$/.exec(each) ?? [];
+    return kind === undefined ? [] : [kind !== 'DNS' && name.includes(':') ? shortAddress(name) : name];
+  });
   return {
     origin: isOurs(cert) ? 'made' : 'own',
     subject: oneLine(cert.subject),

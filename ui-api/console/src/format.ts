@@ -29,6 +29,9 @@ export function formatAge(time: string, now = Date.now()): string {
 export const formatTime = (time: string): string =>
   new Date(time).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
 
+/** Local time of the day: where the day is known. */
+export const formatClock = (time: string): string => new Date(time).toLocaleTimeString(undefined, { timeStyle: 'medium' });
+
 /** UTC to the second, for the tooltip. */
 export const formatUtc = (time: string): string => `${new Date(time).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 

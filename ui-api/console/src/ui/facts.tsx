@@ -28,7 +28,7 @@ export function Facts({
         </span>
       </CardTitle>
       <CardBody>
-        <DescriptionList isHorizontal isCompact termWidth="10rem" aria-label={title}>
+        <DescriptionList orientation={{ sm: 'horizontal' }} isCompact termWidth="10rem" aria-label={title}>
           {facts.map(([term, value]) => (
             <DescriptionListGroup key={term}>
               <DescriptionListTerm>{term}</DescriptionListTerm>

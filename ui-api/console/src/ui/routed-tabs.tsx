@@ -1,5 +1,5 @@
 import { Tab, Tabs, TabTitleText } from '@patternfly/react-core';
-import type { ReactNode } from 'react';
+import { useEffect, useRef, type ReactNode } from 'react';
 import { useNavigate } from 'react-router';
 
 export type RoutedTab<Name extends string> = { name: Name; title: string; body: () => ReactNode };
@@ -15,20 +15,27 @@ type Props<Name extends string> = {
 /** Parts of a page, each with an address of its own; only the one that is looked at is drawn. */
 export function RoutedTabs<Name extends string>({ label, tabs, active, pathOf }: Props<Name>) {
   const navigate = useNavigate();
+  const place = useRef<HTMLDivElement>(null);
+  // On narrow screens the tabs scroll sideways; the present one must not be out of sight.
+  useEffect(() => {
+    place.current?.querySelector('.pf-m-current')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+  }, [active]);
   return (
-    <Tabs
-      activeKey={active}
-      onSelect={(_event, key) => void navigate(pathOf(String(key)))}
-      aria-label={label}
-      mountOnEnter
-      unmountOnExit
-      className="croft-tabs"
-    >
-      {tabs.map(({ name, title, body }) => (
-        <Tab key={name} eventKey={name} title={<TabTitleText>{title}</TabTitleText>}>
-          <div className="croft-tab-body">{name === active && body()}</div>
-        </Tab>
-      ))}
-    </Tabs>
+    <div ref={place}>
+      <Tabs
+        activeKey={active}
+        onSelect={(_event, key) => void navigate(pathOf(String(key)))}
+        aria-label={label}
+        mountOnEnter
+        unmountOnExit
+        className="croft-tabs"
+      >
+        {tabs.map(({ name, title, body }) => (
+          <Tab key={name} eventKey={name} title={<TabTitleText>{title}</TabTitleText>}>
+            <div className="croft-tab-body">{name === active && body()}</div>
+          </Tab>
+        ))}
+      </Tabs>
+    </div>
   );
 }

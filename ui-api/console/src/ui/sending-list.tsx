@@ -3,9 +3,9 @@ import { stopSending, useSendings } from '../api/uploads.ts';
 import { formatBytes } from '../format.ts';
 import { text } from '../i18n/text.ts';
 
-/** Files on their way from this page to the box; nothing where there are none. */
-export function SendingList() {
-  const sendings = useSendings();
+/** Files on their way from this page to the box (`of`: only these); nothing where there are none. */
+export function SendingList({ of = () => true }: { of?: (image: string) => boolean }) {
+  const sendings = useSendings().filter(({ image }) => of(image));
   if (sendings.length === 0) return null;
   return (
     <section aria-labelledby="sendings" className="croft-sendings">

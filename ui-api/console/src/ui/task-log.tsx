@@ -4,7 +4,7 @@ import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { Task } from '../../../client/types.ts';
 import { taskQuery } from '../api/queries.ts';
-import { formatTime } from '../format.ts';
+import { formatClock, formatTime } from '../format.ts';
 import { text } from '../i18n/text.ts';
 import { Loaded } from './loaded.tsx';
 
@@ -43,8 +43,8 @@ function Steps({ task: { id, step, state, error } }: { task: Task }) {
 
 const LogLine = ({ at, words }: { at: string; words: string }) => (
   <li>
-    <time dateTime={at} className="croft-quiet croft-nowrap">
-      {formatTime(at)}
+    <time dateTime={at} title={formatTime(at)} className="croft-quiet croft-nowrap">
+      {formatClock(at)}
     </time>{' '}
     {words}
   </li>

@@ -70,13 +70,13 @@ function Explained({ vm }: { vm: Vm }) {
   );
 }
 
-/** Pages on which a step of the API's is done. */
-const places: readonly [command: RegExp, path: (vm: Vm) => string][] = [
-  [/^croft volume list/, () => '/volumes'],
-  [/^croft pool list/, () => '/settings/pools'],
-  [/^croft image list/, () => '/images'],
-  [/^croft vm console/, (vm) => vmPath(vm, 'console')],
-  [/^croft vm edit/, (vm) => vmPath(vm, 'settings')],
+/** Pages on which a step of the API's is done, and what to call them. */
+const places: readonly [command: RegExp, words: string, path: (vm: Vm) => string][] = [
+  [/^croft volume list/, text.vm.lookAtVolumes, () => '/volumes'],
+  [/^croft pool list/, text.vm.lookAtPools, () => '/settings/pools'],
+  [/^croft image list/, text.vm.lookAtImages, () => '/images'],
+  [/^croft vm console/, text.vm.openConsole, (vm) => vmPath(vm, 'console')],
+  [/^croft vm edit .*--memory/, text.vm.changeMemory, (vm) => vmPath(vm, 'settings')],
 ];
 
 /** A step as a button where this page can do it, as a link where another can, else in words. */
@@ -100,7 +100,12 @@ function NextStep({ vm, step }: { vm: Vm; step: string }) {
       </>
     );
   }
-  const place = places.find(([command]) => command.test(step))?.[1];
-  if (place) return <Link to={place(vm)}>{step}</Link>;
-  return step.startsWith('croft ') ? <code>{step}</code> : <>{step}</>;
+  const place = places.find(([command]) => command.test(step));
+  const command = step.startsWith('croft ') ? <code className="croft-small">{step}</code> : step;
+  if (!place) return <>{command}</>;
+  return (
+    <>
+      <Link to={place[2](vm)}>{place[1]}</Link> {command}
+    </>
+  );
 }
