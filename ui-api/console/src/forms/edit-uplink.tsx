@@ -11,6 +11,7 @@ import { ChoiceTiles } from '../ui/choice-tiles.tsx';
 import { Dialog } from '../ui/dialog.tsx';
 import { TextField } from '../ui/field.tsx';
 import { SelectField } from '../ui/select-field.tsx';
+import { nicChoices } from './nic-choices.ts';
 import {
   areVlans,
   emptyUplink,
@@ -19,7 +20,6 @@ import {
   isComplete,
   isMtu,
   isVlan,
-  nicChoices,
   patchOf,
   type Carries,
   type Mode,

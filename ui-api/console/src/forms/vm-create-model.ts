@@ -1,6 +1,8 @@
 /** The create form's state and what becomes of it: a request, and the same as command, YAML and curl. Pure. */
 import type { InstanceType, VmCreate } from '../../../client/types.ts';
-import type { SameAsTexts } from '../ui/same-as.tsx';
+
+/** The same wish, as one would write it elsewhere. */
+export type SameAsTexts = { cli: string; yaml: string; curl: string };
 
 export const customSize = 'custom';
 

@@ -103,7 +103,7 @@ function Detail({ vm, tab }: { vm: Vm; tab: TabName }) {
           >
             {text.vm.openConsole}
           </ActionButton>
-          <ActionMenu label={text.common.actionsFor(vm.name)} actions={actionsOf(vm)} />
+          <ActionMenu label={text.common.actionsFor(vm.name)} actions={() => actionsOf(vm)} />
         </>
       }
     >

@@ -11,8 +11,15 @@ export type Action = {
   isDanger?: boolean;
 };
 
+type Props = {
+  label: string;
+  /** Asked for when the menu is opened: a long table has many that never are. */
+  actions: () => readonly Action[];
+  title?: string;
+};
+
 /** The actions on one thing behind three dots, or behind `title`. */
-export function ActionMenu({ label, actions, title }: { label: string; actions: readonly Action[]; title?: string }) {
+export function ActionMenu({ label, actions, title }: Props) {
   const [isOpen, setOpen] = useState(false);
   const toggle = (ref: Ref<MenuToggleElement>) => (
     <MenuToggle
@@ -35,7 +42,7 @@ export function ActionMenu({ label, actions, title }: { label: string; actions: 
       popperProps={{ position: 'right' }}
     >
       <DropdownList>
-        {actions.map(({ id, label: words, run, refusal, isDanger }) => (
+        {(isOpen ? actions() : []).map(({ id, label: words, run, refusal, isDanger }) => (
           <DropdownItem
             key={id}
             value={id}

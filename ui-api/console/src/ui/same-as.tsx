@@ -1,8 +1,8 @@
 import { ClipboardCopyButton, CodeBlock, CodeBlockAction, CodeBlockCode, Tab, Tabs, TabTitleText } from '@patternfly/react-core';
 import { useId, useState } from 'react';
+import type { SameAsTexts } from '../forms/vm-create-model.ts';
 import { text } from '../i18n/text.ts';
 
-export type SameAsTexts = { cli: string; yaml: string; curl: string };
 const kinds = ['cli', 'yaml', 'curl'] as const;
 
 /** What a form would do, as one would write it elsewhere; changes with each key. */
