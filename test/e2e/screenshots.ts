@@ -77,8 +77,21 @@ async function everyPage(page: Page, site: Site, theme: string, directory: strin
   await page.keyboard.press('Control+k');
   await page.getByRole('combobox').fill('web');
   await take('palette');
+  await page.goto(new URL('/settings/uplinks', site.url).href);
+  await page.getByRole('button', { name: 'Actions for lan' }).click();
+  await page.getByRole('menuitem', { name: 'Edit' }).click();
+  await page.getByLabel('eth2').waitFor();
+  await take('uplink-edit');
   await page.setViewportSize(phone);
-  for (const path of ['/', '/vms', '/vms/web-1/overview', '/networks']) {
+  for (const path of [
+    '/',
+    '/vms',
+    '/vms/import',
+    '/vms/web-1/overview',
+    '/networks',
+    '/settings/certificate',
+    '/settings/uplinks',
+  ]) {
     await page.goto(new URL(path, site.url).href);
     await page.locator('h1').first().waitFor();
     await page.locator('[aria-busy=true]').waitFor({ state: 'detached' });
