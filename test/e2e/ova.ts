@@ -1,6 +1,6 @@
 /** Small OVAs, as VMware writes them. */
 import { createHash } from 'node:crypto';
-import { tarEnd, tarHeader, tarPadding } from '../../appliance/ovf/tar.ts';
+import { tarEnd, tarHeader, tarPadding } from '../../appliance/host/tar.ts';
 import { writeOvf } from '../../appliance/ovf/write.ts';
 
 export type OvaWish = { name: string; disks: Buffer[]; networks: string[] };

@@ -23,13 +23,13 @@ const hashFile = '.hash';
 const buildTimeout = 180_000;
 
 /** What a build is made of, from the top of the tree. */
-const inputs = [
+export const inputs = [
   'ui-api/console',
   'ui-api/client',
   'appliance/vm/lifecycle.ts',
   'appliance/errors.ts',
   'appliance/ovf/manifest.ts',
-  'appliance/ovf/tar-read.ts',
+  'appliance/host/tar-read.ts',
   'package-lock.json',
 ];
 const skipped = new Set(['dist', 'node_modules']);

@@ -4,7 +4,7 @@ import { strict, Time } from './common.ts';
 
 export const Certificate = Type.Object({
   kind: Type.Literal('certificate'),
-  served: Type.Boolean({ description: 'false where the API listens on loopback only, without TLS' }),
+  served: Type.Boolean({ description: 'false where the API listens on loopback only, where TLS is for those who ask for it' }),
   origin: Type.Optional(Type.Enum(['made', 'own'], { description: 'made by the box itself, or brought' })),
   subject: Type.Optional(Type.String()),
   issuer: Type.Optional(Type.String()),

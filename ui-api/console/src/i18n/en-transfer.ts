@@ -99,7 +99,7 @@ export const enTransfer = {
   certificate: {
     title: 'Certificate of this box',
     notServed:
-      'This box answers on loopback only, without TLS. The certificate counts once it listens on another address (CROFT_LISTEN).',
+      'This box answers on loopback only, where browsers need no TLS; programs that ask for it are shown this certificate. For all it counts once the box listens on another address (CROFT_LISTEN).',
     none: 'No certificate yet',
     noneDetail: 'The box makes one by itself when it first listens on another address than loopback.',
     origins: { made: 'made by this box', own: 'your own' },
