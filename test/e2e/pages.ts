@@ -11,5 +11,5 @@ export const pages = [
   '/networks',
   '/node',
   ...['tasks', 'events', 'audit'].map((tab) => `/activity/${tab}`),
-  ...['users', 'tokens', 'pools', 'uplinks', 'certificate', 'backup', 'about'].map((tab) => `/settings/${tab}`),
+  ...['users', 'tokens', 'pools', 'uplinks', 'certificate', 'backup', 'kubernetes', 'about'].map((tab) => `/settings/${tab}`),
 ];

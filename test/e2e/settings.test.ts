@@ -1,4 +1,5 @@
 /** The box by the console: its certificate, its uplinks, its cluster; tasks with their steps; single keys. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -213,6 +214,24 @@ describe('a cluster', () => {
     expect(await item.textContent()).toContain('Its disk root is in the pool local');
     await page.keyboard.press('Escape');
   });
+});
+
+test('a kubeconfig for kubectl is made with a token of its own', async () => {
+  await show('/settings/kubernetes');
+  await page.getByLabel('Role').selectOption('viewer');
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Make and download' }).click();
+  const config = JSON.parse(await readFile(await (await downloading).path(), 'utf8')) as {
+    clusters: { cluster: { server: string } }[];
+    users: { user: { token: string } }[];
+  };
+  expect(config.clusters[0]?.cluster.server).toBe(site.url.replace('http:', 'https:').replace(/\/$/, ''));
+  const answered = await fetch(new URL('/v1/session', site.url), {
+    headers: { authorization: `Bearer ${config.users[0]?.user.token}` },
+  });
+  expect(await answered.json()).toMatchObject({ role: 'viewer' });
+  await show('/settings/tokens');
+  await page.getByText('kubeconfig of the console').waitFor();
 });
 
 test('a task tells its steps', async () => {

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { writeFileAtomic } from '../../../appliance/host/files.ts';
+import { kubeconfigOf } from '../../client/kubeconfig.ts';
 import { ApiProblem } from '../../client/problem.ts';
 import type { Kubernetes, Token, TokenWithSecret } from '../../client/types.ts';
 import { usageError } from '../exit.ts';
@@ -31,7 +32,11 @@ export function register(program: Command, shell: Shell): void {
         'Name another file, and merge them with KUBECONFIG=A:B kubectl config view --flatten.',
       );
     const { body } = await session.client.request<Kubernetes>('GET', '/v1/kubernetes');
-    const text = stringify(kubeconfigOf(session, body, await tokenFor(session, options)));
+    const { baseUrl, socketPath, project } = session.connection;
+    // From elsewhere the box is where we reached it; its own word is for its own shell.
+    const reached = socketPath ? undefined : baseUrl;
+    const wish = { reached, token: await tokenFor(session, options), namespace: project ?? 'default' };
+    const text = stringify(kubeconfigOf(body, wish));
     if (file === undefined) return session.print(text);
     await writeFileAtomic(file, text, 0o600);
     session.say(`${file} is written. Use it with: KUBECONFIG=${file} kubectl get vm`);
@@ -56,27 +61,4 @@ async function tokenFor(session: Session, { role = 'operator', ttl = defaultTtl 
     session.say('Your role makes no tokens: it holds the one that you are signed in with.');
     return own;
   }
-}
-
-function kubeconfigOf({ connection }: Session, { server, ca, names }: Kubernetes, token: string) {
-  // From elsewhere the box is where we reached it; its own word is for its own shell.
-  const reached =
-    connection.socketPath || connection.baseUrl === undefined ? server : connection.baseUrl.replace(/^http:/, 'https:');
-  const host = new URL(reached).hostname.replace(/^\[|\]$/g, '');
-  const [known] = names.includes(host) ? [] : names;
-  const cluster = {
-    server: reached,
-    'certificate-authority-data': Buffer.from(ca).toString('base64'),
-    // Reached by a name that the certificate doesn't have: it is asked for by one that it has.
-    ...(known === undefined ? {} : { 'tls-server-name': known }),
-  };
-  const name = 'croft';
-  return {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name, cluster }],
-    users: [{ name, user: { token } }],
-    contexts: [{ name, context: { cluster: name, user: name, namespace: connection.project ?? 'default' } }],
-    'current-context': name,
-  };
 }

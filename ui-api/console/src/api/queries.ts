@@ -1,6 +1,16 @@
 /** What the console reads. Nothing here polls: live.ts says when something changed. */
 import { keepPreviousData, QueryClient, queryOptions, useQuery } from '@tanstack/react-query';
-import type { ApiEvent, Certificate, Explanation, History, Node, Page, Sparklines, Task } from '../../../client/types.ts';
+import type {
+  ApiEvent,
+  Certificate,
+  Explanation,
+  History,
+  Kubernetes,
+  Node,
+  Page,
+  Sparklines,
+  Task,
+} from '../../../client/types.ts';
 import { ApiProblem } from '../../../client/problem.ts';
 import { client } from './client.ts';
 
@@ -80,6 +90,10 @@ export const nicsQuery = queryOptions({
 export const certificateQuery = queryOptions({
   queryKey: ['certificate'],
   queryFn: ({ signal }) => read<Certificate>('/v1/node/certificate', {}, signal),
+});
+export const kubernetesQuery = queryOptions({
+  queryKey: ['kubernetes'],
+  queryFn: ({ signal }) => read<Kubernetes>('/v1/kubernetes', {}, signal),
 });
 /** Whose history: a VM's, or the box's own. */
 export type HistoryOf = { vm: string; project: string } | 'node';

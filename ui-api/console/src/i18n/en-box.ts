@@ -226,6 +226,7 @@ export const enBox = {
       uplinks: 'Uplinks',
       certificate: 'Certificate',
       backup: 'Backup',
+      kubernetes: 'Kubernetes',
       about: 'About',
     },
     adminOnly: 'This is for administrators',

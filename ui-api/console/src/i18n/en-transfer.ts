@@ -96,6 +96,14 @@ export const enTransfer = {
     restoreHelp: 'As root on the box, with its service and guests stopped:',
     timer: 'For a backup every night, let a timer run:',
   },
+  kubernetes: {
+    title: 'kubectl and virtctl',
+    what: 'They work with this box as with a cluster that runs KubeVirt. They need a kubeconfig: the box’s address and certificate, and a token of its own.',
+    tokenFor: 'kubeconfig of the console',
+    made: (token: string) => `It holds the token ${token}; revoke that under API tokens, and the file is worth nothing.`,
+    use: 'To use it',
+    same: 'The same from the command line:',
+  },
   certificate: {
     title: 'Certificate of this box',
     notServed:

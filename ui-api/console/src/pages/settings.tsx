@@ -8,6 +8,7 @@ import { RoutedTabs } from '../ui/routed-tabs.tsx';
 import { AboutTab } from './settings/about.tsx';
 import { BackupTab } from './settings/backup.tsx';
 import { CertificateTab } from './settings/certificate.tsx';
+import { KubernetesTab } from './settings/kubernetes.tsx';
 import { PoolsTab } from './settings/pools.tsx';
 import { TokensTab } from './settings/tokens.tsx';
 import { UplinksTab } from './settings/uplinks.tsx';
@@ -28,6 +29,7 @@ const bodies = {
   uplinks: () => <UplinksTab />,
   certificate: () => <CertificateTab />,
   backup: forAdmins(BackupTab),
+  kubernetes: forAdmins(KubernetesTab),
   about: () => <AboutTab />,
 };
 type TabName = keyof typeof bodies;
