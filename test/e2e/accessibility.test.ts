@@ -59,7 +59,6 @@ const dialogs: [path: string, ...buttons: (string | RegExp)[]][] = [
   ['/images', 'Actions for tiny', /^Delete/],
   ['/settings/users', 'Actions for admin', /^Delete/],
   ['/vms/web-1/console', /^Type text/],
-  ['/vms/web-1/console', /^Keys/],
   ['/volumes', 'Create volume'],
   ['/networks', 'Create network'],
   ['/networks', 'Picture'],

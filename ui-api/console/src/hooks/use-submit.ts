@@ -1,4 +1,4 @@
-import { useState, type FormEvent } from 'react';
+import { useRef, useState, type FormEvent } from 'react';
 
 /** A form that is sent once at a time; `error` is why the last try failed. `work` leads on by itself when it succeeds. */
 export function useSubmit(work: () => Promise<unknown>): {
@@ -8,7 +8,10 @@ export function useSubmit(work: () => Promise<unknown>): {
 } {
   const [isPending, setPending] = useState(false);
   const [error, setError] = useState<unknown>();
+  // Two clicks may come before the first is drawn.
+  const isSending = useRef(false);
   async function send(): Promise<void> {
+    isSending.current = true;
     setPending(true);
     setError(undefined);
     try {
@@ -16,6 +19,7 @@ export function useSubmit(work: () => Promise<unknown>): {
     } catch (thrown) {
       setError(thrown);
     } finally {
+      isSending.current = false;
       setPending(false);
     }
   }
@@ -24,7 +28,7 @@ export function useSubmit(work: () => Promise<unknown>): {
     error,
     submit: (event) => {
       event.preventDefault();
-      if (!isPending) void send();
+      if (!isSending.current) void send();
     },
   };
 }

@@ -1,9 +1,10 @@
 /** The one-time link: its token stands after the # (or as ?token=), so that no proxy or log sees it. */
 import { Button, Form } from '@patternfly/react-core';
-import { useEffect, useState, type FormEvent } from 'react';
+import { useEffect, useState } from 'react';
 import { Link, useNavigate } from 'react-router';
 import { client } from '../api/client.ts';
 import { queryClient, sessionQuery, type Session } from '../api/queries.ts';
+import { useSubmit } from '../hooks/use-submit.ts';
 import { text } from '../i18n/text.ts';
 import { Empty } from '../ui/empty.tsx';
 import { FieldErrors, fieldsOf, TextField } from '../ui/field.tsx';
@@ -38,26 +39,14 @@ export function SetupPage() {
   const owner = token.slice(token.indexOf('.') + 1);
   const [user, setUser] = useState('admin');
   const [password, setPassword] = useState('');
-  const [isPending, setPending] = useState(false);
-  const [error, setError] = useState<unknown>();
   const navigate = useNavigate();
-
-  async function setUp(event: FormEvent): Promise<void> {
-    event.preventDefault();
-    if (isPending) return;
-    setPending(true);
-    setError(undefined);
-    try {
-      const body = { token, password, ...(owner === '' ? { user } : {}) };
-      const answer = await client.request<Session>('POST', '/v1/setup', { body });
-      queryClient.clear();
-      queryClient.setQueryData(sessionQuery.queryKey, answer.body);
-      await navigate('/', { replace: true });
-    } catch (thrown) {
-      setError(thrown);
-      setPending(false);
-    }
-  }
+  const { isPending, error, submit } = useSubmit(async () => {
+    const body = { token, password, ...(owner === '' ? { user } : {}) };
+    const answer = await client.request<Session>('POST', '/v1/setup', { body });
+    queryClient.clear();
+    queryClient.setQueryData(sessionQuery.queryKey, answer.body);
+    await navigate('/', { replace: true });
+  });
 
   const title = owner === '' ? text.setup.title : text.setup.titleFor(owner);
   if (token === '') {
@@ -73,7 +62,7 @@ export function SetupPage() {
   return (
     <AuthFrame title={title} subtitle={text.setup.subtitle}>
       <FieldErrors value={fieldsOf(error)}>
-        <Form onSubmit={(event) => void setUp(event)}>
+        <Form onSubmit={submit}>
           {error !== undefined && <ProblemAlert error={error} actions={<Link to="/signin">{text.setup.toSignIn}</Link>} />}
           {owner === '' && (
             <TextField

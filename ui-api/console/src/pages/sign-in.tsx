@@ -1,8 +1,9 @@
 import { Button, Form } from '@patternfly/react-core';
-import { useState, type FormEvent } from 'react';
+import { useState } from 'react';
 import { useNavigate, useSearchParams } from 'react-router';
 import { client } from '../api/client.ts';
 import { queryClient, sessionQuery, type Session } from '../api/queries.ts';
+import { useSubmit } from '../hooks/use-submit.ts';
 import { text } from '../i18n/text.ts';
 import { TextField } from '../ui/field.tsx';
 import { PasswordField } from '../ui/password-field.tsx';
@@ -16,30 +17,18 @@ const safeNext = (next: string | null): string =>
 export function SignInPage() {
   const [user, setUser] = useState('');
   const [password, setPassword] = useState('');
-  const [isPending, setPending] = useState(false);
-  const [error, setError] = useState<unknown>();
   const [search] = useSearchParams();
   const navigate = useNavigate();
-
-  async function signIn(event: FormEvent): Promise<void> {
-    event.preventDefault();
-    if (isPending) return;
-    setPending(true);
-    setError(undefined);
-    try {
-      const { body } = await client.request<Session>('POST', '/v1/session', { body: { user, password } });
-      queryClient.clear();
-      queryClient.setQueryData(sessionQuery.queryKey, body);
-      await navigate(safeNext(search.get('next')), { replace: true });
-    } catch (thrown) {
-      setError(thrown);
-      setPending(false);
-    }
-  }
+  const { isPending, error, submit } = useSubmit(async () => {
+    const { body } = await client.request<Session>('POST', '/v1/session', { body: { user, password } });
+    queryClient.clear();
+    queryClient.setQueryData(sessionQuery.queryKey, body);
+    await navigate(safeNext(search.get('next')), { replace: true });
+  });
 
   return (
     <AuthFrame title={text.signIn.title} subtitle={`${text.signIn.subtitle}: ${location.host}`}>
-      <Form onSubmit={(event) => void signIn(event)}>
+      <Form onSubmit={submit}>
         {error !== undefined && <ProblemAlert error={error} />}
         <TextField label={text.signIn.user} value={user} onChange={setUser} autoComplete="username" isRequired autoFocus />
         <PasswordField label={text.signIn.password} value={password} onChange={setPassword} autoComplete="current-password" />

@@ -1,7 +1,7 @@
 /** One screen, three required fields; it ends in the console of the booting machine. */
 import { Alert, Button, Form, Spinner } from '@patternfly/react-core';
 import { useQuery } from '@tanstack/react-query';
-import { useMemo, useRef, useState, type FormEvent } from 'react';
+import { useMemo, useRef, useState } from 'react';
 import { Link, useNavigate, useSearchParams } from 'react-router';
 import type { Image, InstanceType, Vm } from '../../../client/types.ts';
 import { client } from '../api/client.ts';
@@ -22,6 +22,7 @@ import {
 } from '../forms/vm-create-model.ts';
 import { NoImages } from '../forms/no-images.tsx';
 import { useRefusal } from '../hooks/use-role.ts';
+import { useSubmit } from '../hooks/use-submit.ts';
 import { text } from '../i18n/text.ts';
 import { ActionButton } from '../ui/action-button.tsx';
 import { ChoiceTiles } from '../ui/choice-tiles.tsx';
@@ -71,8 +72,6 @@ function CreateForm({ vms, images, sizes }: { vms: readonly Vm[]; images: readon
     image: startImage(images, search.get('image')),
     size: firstSize(sizes),
   }));
-  const [isPending, setPending] = useState(false);
-  const [error, setError] = useState<unknown>();
   const [isAddingImage, setAddingImage] = useState(false);
   const attempt = useRef({ json: '', key: '' });
   const { data: networks = [] } = useQuery(networksQuery);
@@ -81,6 +80,16 @@ function CreateForm({ vms, images, sizes }: { vms: readonly Vm[]; images: readon
   const navigate = useNavigate();
   const set = (change: Partial<VmForm>) => setForm((before) => ({ ...before, ...change }));
   const texts = useMemo(() => sameAs(form, location.origin), [form]);
+
+  const { isPending, error, submit } = useSubmit(async () => {
+    const body = requestOf(form);
+    const json = JSON.stringify(body);
+    // The same wish sent twice (a double click, a lost answer) makes one VM.
+    if (attempt.current.json !== json) attempt.current = { json, key: crypto.randomUUID() };
+    const answer = await client.request<Vm>('POST', '/v1/vms', { body, headers: { 'idempotency-key': attempt.current.key } });
+    queryClient.setQueryData(vmQuery(answer.body.name, answer.body.project).queryKey, answer.body);
+    await navigate(vmPath(answer.body, form.start ? 'console' : 'overview'));
+  });
 
   const memory = form.size === customSize ? parseSize(form.memory) : sizes.find(({ name }) => name === form.size)?.memory;
   const free = node?.memoryFree;
@@ -93,29 +102,14 @@ function CreateForm({ vms, images, sizes }: { vms: readonly Vm[]; images: readon
         : undefined;
   const isComplete = form.name !== '' && nameError === undefined && form.image !== '' && memory !== undefined;
 
-  async function create(event: FormEvent): Promise<void> {
-    event.preventDefault();
-    if (isPending || !isComplete) return;
-    setPending(true);
-    setError(undefined);
-    const body = requestOf(form);
-    const json = JSON.stringify(body);
-    // The same wish sent twice (a double click, a lost answer) makes one VM.
-    if (attempt.current.json !== json) attempt.current = { json, key: crypto.randomUUID() };
-    try {
-      const answer = await client.request<Vm>('POST', '/v1/vms', { body, headers: { 'idempotency-key': attempt.current.key } });
-      queryClient.setQueryData(vmQuery(answer.body.name, answer.body.project).queryKey, answer.body);
-      await navigate(vmPath(answer.body, form.start ? 'console' : 'overview'));
-    } catch (thrown) {
-      setError(thrown);
-      setPending(false);
-    }
-  }
-
   return (
     <div className="croft-create">
       <FieldErrors value={fieldsOf(error)}>
-        <Form onSubmit={(event) => void create(event)} noValidate className="croft-create-form">
+        <Form
+          onSubmit={(event) => (isComplete ? submit(event) : event.preventDefault())}
+          noValidate
+          className="croft-create-form"
+        >
           {error !== undefined && <ProblemAlert error={error} />}
           <TextField
             label={text.create.name}

@@ -3,6 +3,7 @@ import { Button, TextInput } from '@patternfly/react-core';
 import { useContext, useId, useState } from 'react';
 import { text } from '../i18n/text.ts';
 import { FieldErrors } from './field.tsx';
+import { Legend } from './legend.tsx';
 
 type Props = {
   legend: string;
@@ -28,14 +29,7 @@ export function CheckList({ legend, pointer, help, isRequired, choices, chosen, 
   };
   return (
     <fieldset className="croft-tiles" aria-describedby={`${id}-help`}>
-      <legend>
-        {legend}
-        {isRequired && (
-          <span className="croft-required" aria-hidden="true">
-            {' *'}
-          </span>
-        )}
-      </legend>
+      <Legend isRequired={isRequired}>{legend}</Legend>
       <ul className="croft-check-list">
         {choices.map(({ name, detail, refusal }) => (
           <li key={name}>

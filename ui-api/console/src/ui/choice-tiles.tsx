@@ -1,4 +1,5 @@
 import { useId, type ReactNode } from 'react';
+import { Legend } from './legend.tsx';
 
 export type Choice = { value: string; title: string; detail?: ReactNode /** `detail` says why. */; isDisabled?: boolean };
 
@@ -17,14 +18,7 @@ export function ChoiceTiles({ legend, help, error, isRequired, value, onChange, 
   const id = useId();
   return (
     <fieldset className="croft-tiles" aria-describedby={`${id}-help`}>
-      <legend>
-        {legend}
-        {isRequired && (
-          <span className="croft-required" aria-hidden="true">
-            {' *'}
-          </span>
-        )}
-      </legend>
+      <Legend isRequired={isRequired}>{legend}</Legend>
       <div className="croft-tile-grid">
         {choices.map((choice) => (
           <label key={choice.value} className={`croft-tile${choice.isDisabled ? ' croft-tile-off' : ''}`}>

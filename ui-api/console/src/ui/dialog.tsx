@@ -1,6 +1,7 @@
 /** The one dialog for forms and confirmations: pending state, the API's errors at their fields, no double submit. */
 import { Button, Form, Modal, ModalBody, ModalFooter, ModalHeader } from '@patternfly/react-core';
-import { useId, useState, type FormEvent, type ReactNode } from 'react';
+import { useId, type ReactNode } from 'react';
+import { useSubmit } from '../hooks/use-submit.ts';
 import { text } from '../i18n/text.ts';
 import { FieldErrors, fieldsOf } from './field.tsx';
 import { ProblemAlert } from './problem-alert.tsx';
@@ -29,23 +30,15 @@ export function Dialog({
   onClose,
   children,
 }: Props) {
-  const [isPending, setPending] = useState(false);
-  const [error, setError] = useState<unknown>();
   const id = useId();
-
-  async function send(event: FormEvent): Promise<void> {
-    event.preventDefault();
-    if (isPending || isDisabled) return;
-    setPending(true);
-    setError(undefined);
-    try {
-      await onSubmit();
-      onClose();
-    } catch (thrown) {
-      setError(thrown);
-      setPending(false);
-    }
-  }
+  const {
+    isPending,
+    error,
+    submit: send,
+  } = useSubmit(async () => {
+    await onSubmit();
+    onClose();
+  });
 
   return (
     <Modal isOpen variant={width} onClose={onClose} aria-labelledby={`${id}-title`}>
@@ -57,7 +50,7 @@ export function Dialog({
       />
       <ModalBody>
         <FieldErrors value={fieldsOf(error)}>
-          <Form id={id} onSubmit={(event) => void send(event)} noValidate>
+          <Form id={id} onSubmit={(event) => (isDisabled ? event.preventDefault() : send(event))} noValidate>
             {error !== undefined && <ProblemAlert error={error} />}
             {children}
           </Form>

@@ -1,15 +1,14 @@
-import { Divider, Dropdown, DropdownItem, DropdownList, MenuToggle, type MenuToggleElement } from '@patternfly/react-core';
+import { Divider, DropdownItem } from '@patternfly/react-core';
 import UserIcon from '@patternfly/react-icons/dist/esm/icons/user-icon';
-import { useState, type Ref } from 'react';
 import { useNavigate } from 'react-router';
 import { client } from '../api/client.ts';
 import { queryClient, useSession } from '../api/queries.ts';
 import { text } from '../i18n/text.ts';
+import { Menu } from './menu.tsx';
 import { notifyProblem } from './toasts.tsx';
 
 export function UserMenu({ onKeys }: { onKeys: () => void }) {
   const { user, role } = useSession();
-  const [isOpen, setOpen] = useState(false);
   const navigate = useNavigate();
 
   async function signOut(): Promise<void> {
@@ -22,37 +21,27 @@ export function UserMenu({ onKeys }: { onKeys: () => void }) {
     }
   }
 
-  const toggle = (ref: Ref<MenuToggleElement>) => (
-    <MenuToggle
-      ref={ref}
-      isExpanded={isOpen}
-      onClick={() => setOpen(!isOpen)}
-      icon={<UserIcon />}
-      aria-label={text.masthead.user(user)}
-      className="croft-user-toggle"
-    >
-      <span className="croft-user-name">{user}</span>
-    </MenuToggle>
-  );
   return (
-    <Dropdown
-      isOpen={isOpen}
-      onOpenChange={setOpen}
-      onSelect={() => setOpen(false)}
-      toggle={toggle}
-      popperProps={{ position: 'right' }}
-    >
-      <DropdownList>
-        <DropdownItem isAriaDisabled description={text.masthead.role(text.roles[role])}>
-          {user}
-        </DropdownItem>
-        <DropdownItem onClick={onKeys}>{text.shortcuts.title}</DropdownItem>
-        <DropdownItem to="/v1/openapi.json" target="_blank" rel="noreferrer">
-          {text.masthead.apiDocs}
-        </DropdownItem>
-        <Divider component="li" />
-        <DropdownItem onClick={() => void signOut()}>{text.masthead.signOut}</DropdownItem>
-      </DropdownList>
-    </Dropdown>
+    <Menu
+      label={text.masthead.user(user)}
+      toggle={{
+        icon: <UserIcon />,
+        className: 'croft-user-toggle',
+        children: <span className="croft-user-name">{user}</span>,
+      }}
+      items={() => (
+        <>
+          <DropdownItem isAriaDisabled description={text.masthead.role(text.roles[role])}>
+            {user}
+          </DropdownItem>
+          <DropdownItem onClick={onKeys}>{text.shortcuts.title}</DropdownItem>
+          <DropdownItem to="/v1/openapi.json" target="_blank" rel="noreferrer">
+            {text.masthead.apiDocs}
+          </DropdownItem>
+          <Divider component="li" />
+          <DropdownItem onClick={() => void signOut()}>{text.masthead.signOut}</DropdownItem>
+        </>
+      )}
+    />
   );
 }

@@ -1,14 +1,15 @@
 /** A VM's interfaces; moving one to another network is two clicks and touches nothing else. */
-import { Dropdown, DropdownItem, DropdownList, MenuToggle, Tooltip, type MenuToggleElement } from '@patternfly/react-core';
+import { DropdownItem } from '@patternfly/react-core';
 import NetworkWiredIcon from '@patternfly/react-icons/dist/esm/icons/network-wired-icon';
 import { useQuery } from '@tanstack/react-query';
-import { useState, type Ref } from 'react';
 import type { Vm } from '../../../../client/types.ts';
 import { client } from '../../api/client.ts';
 import { networksQuery, queryClient, vmQuery, vmsQuery } from '../../api/queries.ts';
 import { useRefusal } from '../../hooks/use-role.ts';
 import { text } from '../../i18n/text.ts';
+import { ActionButton } from '../../ui/action-button.tsx';
 import { Empty } from '../../ui/empty.tsx';
+import { Menu } from '../../ui/menu.tsx';
 import { ResourceTable } from '../../ui/resource-table.tsx';
 import type { Column } from '../../ui/table-sort.ts';
 import { notify, notifyProblem } from '../../ui/toasts.tsx';
@@ -48,7 +49,6 @@ export function NetworkTab({ vm }: { vm: Vm }) {
 }
 
 function ChangeNetwork({ vm, nic }: { vm: Vm; nic: Nic }) {
-  const [isOpen, setOpen] = useState(false);
   const { data: networks = [] } = useQuery(networksQuery);
   const { data: vms = [] } = useQuery(vmsQuery);
   const refusal = useRefusal()('operator');
@@ -70,29 +70,20 @@ function ChangeNetwork({ vm, nic }: { vm: Vm; nic: Nic }) {
       .filter(Boolean)
       .join(' · ');
   };
-  const toggle = (ref: Ref<MenuToggleElement>) => (
-    <MenuToggle
-      ref={ref}
-      variant="secondary"
-      size="sm"
-      isExpanded={isOpen}
-      isDisabled={refusal !== undefined}
-      onClick={() => setOpen(!isOpen)}
-      aria-label={text.nics.changeFor(nic.name)}
-    >
-      {text.nics.change}
-    </MenuToggle>
-  );
-  const menu = (
-    <Dropdown
-      isOpen={isOpen}
-      onOpenChange={setOpen}
-      onSelect={(_event, value) => (setOpen(false), void move(String(value)))}
-      toggle={toggle}
-      popperProps={{ position: 'right' }}
-    >
-      <DropdownList>
-        {networks.map(({ name, vlan, reason }) => (
+  if (refusal !== undefined) {
+    return (
+      <ActionButton variant="secondary" size="sm" refusal={refusal} aria-label={text.nics.changeFor(nic.name)}>
+        {text.nics.change}
+      </ActionButton>
+    );
+  }
+  return (
+    <Menu
+      label={text.nics.changeFor(nic.name)}
+      toggle={{ variant: 'secondary', size: 'sm', children: text.nics.change }}
+      onSelect={(network) => void move(network)}
+      items={() =>
+        networks.map(({ name, vlan, reason }) => (
           <DropdownItem
             key={name}
             value={name}
@@ -102,9 +93,8 @@ function ChangeNetwork({ vm, nic }: { vm: Vm; nic: Nic }) {
           >
             {name}
           </DropdownItem>
-        ))}
-      </DropdownList>
-    </Dropdown>
+        ))
+      }
+    />
   );
-  return refusal === undefined ? menu : <Tooltip content={refusal}>{menu}</Tooltip>;
 }
