@@ -133,7 +133,8 @@ describe('uplinks', () => {
     await site.croft('uplink', 'edit', 'lan', '--mtu', '1500');
     await dialog().getByLabel('MTU').fill('4000');
     await dialog().getByRole('button', { name: 'Save' }).click();
-    await dialog().getByRole('alert').waitFor();
+    await dialog().getByText('MTU: you wrote 4000; it is 1500 now.', { exact: false }).waitFor();
+    expect(await dialog().getByLabel('MTU').inputValue()).toBe('1500');
     await dialog().getByRole('button', { name: 'Cancel' }).click();
     expect(JSON.parse(await site.croft('uplink', 'show', 'lan', '-o', 'json'))).toMatchObject({ mtu: 1500 });
   });

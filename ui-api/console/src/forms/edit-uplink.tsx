@@ -3,6 +3,7 @@ import { Checkbox } from '@patternfly/react-core';
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import type { Uplink } from '../../../client/types.ts';
+import { ApiProblem } from '../../../client/problem.ts';
 import { client } from '../api/client.ts';
 import { nicsQuery } from '../api/queries.ts';
 import { text } from '../i18n/text.ts';
@@ -31,30 +32,55 @@ import { isName } from './vm-create-model.ts';
 const confirmWithin = 60;
 const ways: readonly Carries[] = ['all', 'some', 'one'];
 
+const fieldWords: Partial<Record<keyof UplinkForm, string>> = {
+  interfaces: text.uplinks.interfaces,
+  mode: text.uplinks.mode,
+  carries: text.uplinks.carries,
+  vlans: text.uplinks.vlans,
+  access: text.networks.vlan,
+  native: text.uplinks.native,
+  mtu: text.uplinks.mtu,
+};
+const wordsOf = (value: string | readonly string[]): string => (typeof value === 'string' ? value : value.join(', ')) || '–';
+const differences = (yours: UplinkForm, now: UplinkForm): string[] =>
+  (Object.entries(fieldWords) as [keyof UplinkForm, string][])
+    .filter(([field]) => wordsOf(yours[field]) !== wordsOf(now[field]))
+    .map(([field, words]) => text.vmSettings.staleField(words, wordsOf(yours[field]), wordsOf(now[field])));
+
 export function EditUplink({ uplink, onClose }: { uplink?: Uplink; onClose: () => void }) {
   const [form, setForm] = useState<UplinkForm>(() => (uplink ? formOf(uplink) : emptyUplink));
   const [undoes, setUndoes] = useState(true);
   const { data: nics = [] } = useQuery(nicsQuery);
-  const etag = useRef<string>(undefined);
+  /** The version that was read: what is saved is held against it, so that nobody's change is lost. */
+  const read = useRef<{ uplink: Uplink | undefined; etag: string | undefined }>({ uplink, etag: undefined });
   const set = (change: Partial<UplinkForm>) => setForm((before) => ({ ...before, ...change }));
   const { name, interfaces, mode, carries, vlans, access, native, mtu } = form;
   const nameError = name !== '' && !isName(name) ? text.create.nameBad : undefined;
 
-  // What is saved is held against the version that was read: nobody's change is lost.
+  async function readVersion(of: string): Promise<Uplink> {
+    const { body, etag } = await client.request<Uplink>('GET', `/v1/uplinks/${encodeURIComponent(of)}`);
+    read.current = { uplink: body, etag };
+    return body;
+  }
+
   useEffect(() => {
-    if (!uplink) return;
-    client.request('GET', `/v1/uplinks/${encodeURIComponent(uplink.name)}`).then(
-      (answer) => (etag.current = answer.etag),
-      // Without it the save is refused with the reason, which is where it can be read.
-      () => undefined,
-    );
-  }, [uplink]);
+    // A failure shows when it is saved: without a version that is refused.
+    if (uplink) readVersion(uplink.name).catch(() => undefined);
+  }, []);
 
   const query = undoes ? { confirmWithin } : {};
+  async function change(before: Uplink): Promise<void> {
+    try {
+      await client.uplinks.patch(before.name, patchOf(before, form), query, read.current.etag ?? '"unread"');
+    } catch (error) {
+      if (!(error instanceof ApiProblem && error.status === 412)) throw error;
+      const now = formOf(await readVersion(before.name));
+      setForm(now);
+      throw new Error([text.vmSettings.staleDetail, ...differences(form, now)].join(' '), { cause: error });
+    }
+  }
   const save = () =>
-    uplink
-      ? client.uplinks.patch(uplink.name, patchOf(uplink, form), query, etag.current ?? '"unread"')
-      : client.uplinks.create({ name, ...fieldsOfForm(form) }, query);
+    read.current.uplink ? change(read.current.uplink) : client.uplinks.create({ name, ...fieldsOfForm(form) }, query);
   return (
     <Dialog
       title={uplink ? text.uplinks.editTitle(uplink.name) : text.uplinks.add}
