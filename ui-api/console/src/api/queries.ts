@@ -51,7 +51,9 @@ export const versionQuery = queryOptions({
   queryKey: ['version'],
   queryFn: ({ signal }) => read<{ version: string; features: string[] }>('/v1/version', {}, signal),
 });
-export const vmsQuery = queryOptions({ queryKey: ['vms'], queryFn: ({ signal }) => client.vms.list({}, signal) });
+/** The longest page the API gives: a thousand machines come in one answer. */
+const longest = { limit: 1000 };
+export const vmsQuery = queryOptions({ queryKey: ['vms'], queryFn: ({ signal }) => client.vms.list(longest, signal) });
 export const vmQuery = (name: string, project: string) =>
   queryOptions({ queryKey: ['vms', project, name], queryFn: ({ signal }) => client.vms.get(name, { project }, signal) });
 export const snapshotsQuery = (vm: string, project: string) =>

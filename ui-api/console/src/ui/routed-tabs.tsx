@@ -18,7 +18,11 @@ export function RoutedTabs<Name extends string>({ label, tabs, active, pathOf }:
   const place = useRef<HTMLDivElement>(null);
   // On narrow screens the tabs scroll sideways; the present one must not be out of sight.
   useEffect(() => {
-    place.current?.querySelector('.pf-m-current')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+    const list = place.current?.querySelector<HTMLElement>('.pf-v6-c-tabs__list');
+    const tab = list?.querySelector<HTMLElement>('.pf-m-current');
+    if (!list || !tab) return;
+    const [around, own] = [list.getBoundingClientRect(), tab.getBoundingClientRect()];
+    list.scrollLeft += own.left - around.left - (around.width - own.width) / 2;
   }, [active]);
   return (
     <div ref={place}>
