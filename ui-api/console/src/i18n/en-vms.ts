@@ -46,8 +46,6 @@ export const enVms = {
     freeze: 'Freeze file systems',
     unfreeze: 'Thaw file systems',
     migrate: 'Migrate…',
-    freeze: 'Freeze file systems',
-    unfreeze: 'Unfreeze file systems',
     delete: 'Delete',
     console: 'Open console',
     vnc: 'Open screen',
