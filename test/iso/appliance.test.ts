@@ -99,6 +99,8 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
+  // What a run costs on an idle machine follows from this, not from the clock of a busy one.
+  if (machine) print(`${machine.effort.toFixed(0)} s of processor time`);
   await machine?.dispose();
   machine = undefined;
 });
@@ -118,13 +120,44 @@ test('installs without questions under BIOS, starts again from the disk and comm
   expect(await readBootState(installed)).toMatchObject({ good: 'A', slots: { A: { ok: true, tries: 0 }, B: { ok: false } } });
 });
 
-test('the same disk starts under Secure Boot with Microsoft’s keys', async () => {
+/** A medium labelled CROFT-UPDATE with a bundle of a newer release. */
+async function updateMedium(change?: (bundle: string) => Promise<void>): Promise<string> {
+  const epoch = image.release.epoch + 60;
+  const newer = await buildImage({ variant: 'mini', home, cache, print, epoch });
+  const bundle = join(scratch, 'newer.update');
+  await makeBundle(bundle, newer);
+  await change?.(bundle);
+  const path = join(scratch, 'update.iso');
+  await run([
+    'xorriso',
+    '-as',
+    'mkisofs',
+    '-quiet',
+    '-R',
+    '-V',
+    'CROFT-UPDATE',
+    '-o',
+    path,
+    '-graft-points',
+    `/newer.update=${bundle}`,
+  ]);
+  return path;
+}
+
+// One start for both: each costs minutes without KVM.
+test('the same disk starts under Secure Boot with Microsoft’s keys, and refuses a damaged update', async () => {
   const disk = await installedCopy('secure.raw');
-  const box = await startMachine({ firmware: 'secure-boot', disk }, 'secure-boot');
+  const cd = await updateMedium((bundle) => damage(bundle, 50 * 2 ** 20));
+  const box = await startMachine({ firmware: 'secure-boot', disk, cd }, 'secure-boot');
   expect(await choice(box)).toBe('A');
   await box.expect(/secureboot: Secure boot enabled/, patience.kernel);
   await box.expect(/croft-health: healthy/, patience.userspace);
   await box.expect(/croft-commit: slot A committed/, patience.step);
+  const refused = /croft-update-from-medium: failed: .* is damaged: its image is not the signed one/;
+  await box.expect(refused, patience.step, [/: failed: .*/]);
+  await box.cut();
+  expect(await readBootState(disk)).toMatchObject({ order: ['A', 'B'], good: 'A', slots: { B: { ok: false } } });
+  expect(await slotBegins(disk, 'B')).toBe('empty');
 });
 
 test.each(['bios', 'secure-boot'] as const)('an update whose kernel panics falls back by itself (%s)', async (firmware) => {
@@ -173,6 +206,7 @@ test('a power cut in mid-installation: it starts the old or installs again', asy
   if (!slot) {
     await box.expect(new RegExp(`\\[${steps}/${steps}\\] Done`), patience.step);
     expect(await choice(box)).toBe('A');
+    return; // From here on it is any installation.
   }
   await committed(box);
 });
@@ -191,30 +225,6 @@ test('a disk with data is refused unless named, and stays as it was', async () =
   expect(await sha256(disk)).toBe(before);
 });
 
-/** A medium labelled CROFT-UPDATE with a bundle of a newer release. */
-async function updateMedium(change?: (bundle: string) => Promise<void>): Promise<string> {
-  const epoch = image.release.epoch + 60;
-  const newer = await buildImage({ variant: 'mini', home, cache, print, epoch });
-  const bundle = join(scratch, 'newer.update');
-  await makeBundle(bundle, newer);
-  await change?.(bundle);
-  const path = join(scratch, 'update.iso');
-  await run([
-    'xorriso',
-    '-as',
-    'mkisofs',
-    '-quiet',
-    '-R',
-    '-V',
-    'CROFT-UPDATE',
-    '-o',
-    path,
-    '-graft-points',
-    `/newer.update=${bundle}`,
-  ]);
-  return path;
-}
-
 test('an update from a medium is taken, started and confirmed', async () => {
   const disk = await installedCopy('update.raw');
   const box = await startMachine({ firmware: 'bios', disk, cd: await updateMedium() }, 'update');
@@ -231,19 +241,6 @@ test('an update from a medium is taken, started and confirmed', async () => {
     good: 'B',
     slots: { A: { ok: true }, B: { ok: true, tries: 0 } },
   });
-});
-
-test('a damaged update is refused before anything is written', async () => {
-  const disk = await installedCopy('damaged.raw');
-  const cd = await updateMedium((bundle) => damage(bundle, 50 * 2 ** 20));
-  const box = await startMachine({ firmware: 'bios', disk, cd }, 'update-damaged');
-  await committed(box);
-  await box.expect(/croft-update-from-medium: failed: .* is damaged: its image is not the signed one/, patience.step, [
-    /: failed: .*/,
-  ]);
-  await box.cut();
-  expect(await readBootState(disk)).toMatchObject({ order: ['A', 'B'], good: 'A', slots: { B: { ok: false } } });
-  expect(await slotBegins(disk, 'B')).toBe('empty');
 });
 
 test('an installation asked for at the serial console: wrong answers, back, and through', async () => {

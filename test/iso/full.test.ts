@@ -18,7 +18,7 @@ const home = join(import.meta.dirname, '../..');
 const cache = join(loadConfig().cache, 'iso');
 const gibibyte = 2 ** 30;
 const password = 'correct horse battery';
-const answers = `version: 1\nhostname: box1\nsystemDisk: auto\nadministrator: {name: ada, password: ${password}}\nfinish: reboot\n`;
+const answers = `version: 1\nhostname: box1\nsystemDisk: {serial: CROFT-SYSTEM}\nadministrator: {name: ada, password: ${password}}\nfinish: reboot\n`;
 /** Seconds of processor time. */
 const patience = { kernel: 300, userspace: 1_200, installation: 1_200, firstStart: 2_400 };
 /** Milliseconds by the clock, for a busy machine. */
@@ -43,7 +43,28 @@ afterAll(async () => {
   if (scratch) await rm(scratch, { recursive: true, force: true });
 });
 
-test.runIf(wanted)('installs, serves its API over the network and runs a guest', { timeout: 3 * longWait }, async () => {
+/** What happened, when by the clock, and what it cost the emulator. */
+function mark(what: string, box: Machine, since = { age: 0, effort: 0 }): { age: number; effort: number } {
+  print(`${what}: ${(box.age - since.age).toFixed(0)} s, ${(box.effort - since.effort).toFixed(0)} s of processor time`);
+  return { age: box.age, effort: box.effort };
+}
+
+/** Waits by the clock as long as the API may be away or the work takes. */
+const until = <T>(check: () => Promise<T>): Promise<T> => eventually(check, { timeout: longWait, interval: 5_000 });
+
+/** Waits for the image, makes a VM of it and waits until it has an address. */
+async function makeGuest(api: Api, name: string, image: string): Promise<void> {
+  await until(async () => expect(await api.must(200, 'GET', `/v1/images/${image}`)).toMatchObject({ state: 'ready' }));
+  const body = { name, image, cpus: 1, memory: '128Mi', network: 'default' };
+  await api.must(201, 'POST', '/v1/vms', body, 300);
+  await until(async () => {
+    const vm = await api.must(200, 'GET', `/v1/vms/${name}`);
+    if ((vm.addresses as string[]).length === 0) throw new Error(`${JSON.stringify(vm)}: no address yet`);
+    print(`${name}: ${JSON.stringify(vm.addresses)}`);
+  });
+}
+
+test.runIf(wanted)('installs, serves its API over the network and runs guests', { timeout: 4 * longWait }, async () => {
   const { size } = await stat(image.iso);
   print(`medium: ${(size / 1e6).toFixed(0)} MB`);
   expect(size).toBeLessThan(gibibyte);
@@ -52,51 +73,52 @@ test.runIf(wanted)('installs, serves its API over the network and runs a guest',
   await customizeIso(medium, { answers, entry: 'install', timeout: 0 });
   const disk = join(scratch, 'disk.raw');
   await makeDisk(disk, 24 * gibibyte);
+  const dataDisks = ['DATA-1', 'DATA-2'].map((name) => join(scratch, `${name}.raw`));
+  for (const path of dataDisks) await makeDisk(path, 4 * gibibyte);
 
   const port = await freePort();
-  machine = new Machine({
-    firmware: 'bios',
-    disk,
-    cd: medium,
-    memory: 4096,
-    apiPort: port,
-    log: join(cache, 'logs', 'full.log'),
-  });
-  await machine.start();
-  await machine.expect(/croft-install: Croft/, patience.userspace);
-  await machine.expect(/\[13\/13\] Done/, patience.installation);
-  print(`installed after ${machine.age.toFixed(0)} s`);
-  await machine.expect(/croft-boot: slot=A /, patience.userspace);
-  const started = machine.age;
-  const since = (): string => `${((machine?.age ?? 0) - started).toFixed(0)} s after GRUB`;
+  const log = join(cache, 'logs', 'full.log');
+  const box = new Machine({ firmware: 'bios', disk, dataDisks, cd: medium, memory: 4096, apiPort: port, log });
+  machine = box;
+  await box.start();
+  await box.expect(/croft-install: Croft/, patience.userspace);
+  await box.expect(/\[13\/13\] Done/, patience.installation);
+  mark('installed', box);
+  await box.expect(/croft-boot: slot=A /, patience.userspace);
+  const start = mark('GRUB on the installed disk', box);
 
   const api = new Api(port);
-  await eventually(async () => expect((await api.send('GET', '/readyz')).status).toBe(200), {
-    timeout: longWait,
-    interval: 2_000,
-  });
-  print(`API ready ${since()}`);
-  await machine.expect(/croft-health: healthy.*/, patience.firstStart);
-  await machine.expect(/croft-commit: slot A committed/, patience.userspace);
-  print(`committed ${since()}`);
+  await until(async () => expect((await api.send('GET', '/readyz')).status).toBe(200));
+  mark('API ready after GRUB', box, start);
+  await box.expect(/croft-health: healthy.*/, patience.firstStart);
+  await box.expect(/croft-commit: slot A committed/, patience.userspace);
+  mark('healthy (API, node Ready, units) and committed after GRUB', box, start);
 
   await api.signIn('ada', password);
   print(`node: ${JSON.stringify(await api.must(200, 'GET', '/v1/node'))}`);
-  await eventually(async () => expect(await api.must(200, 'GET', '/v1/images/tiny')).toMatchObject({ state: 'ready' }), {
-    timeout: longWait,
-    interval: 5_000,
+  expect(await api.must(200, 'GET', '/v1/node/update')).toMatchObject({
+    confirmed: true,
+    slots: [
+      { slot: 'A', state: 'running', version: image.release.version },
+      { slot: 'B', state: 'empty' },
+    ],
   });
-  await api.must(201, 'POST', '/v1/vms', { name: 'nested', image: 'tiny', cpus: 1, memory: '128Mi', network: 'default' }, 300);
-  await eventually(
-    async () => {
-      const vm = await api.must(200, 'GET', '/v1/vms/nested');
-      if ((vm.addresses as string[]).length === 0) throw new Error(`${JSON.stringify(vm.state)}: no address yet`);
-      print(`guest: ${JSON.stringify(vm.addresses)}`);
-    },
-    { timeout: longWait, interval: 5_000 },
-  );
-  print(`guest has an address ${since()}`);
-  await machine.cut();
+  const { memory } = (await api.must(200, 'GET', '/v1/node/history')) as { memory: (number | null)[] };
+  print(`memory in use without guests: ${((memory.findLast((value) => value !== null) ?? 0) / 2 ** 20).toFixed(0)} MiB`);
+  await makeGuest(api, 'nested', 'tiny');
+  mark('a guest has its address after GRUB', box, start);
+
+  const disks = ['DATA-1', 'DATA-2'].map((serial) => ({ path: `/dev/disk/by-id/virtio-${serial}` }));
+  const begun = { age: box.age, effort: box.effort };
+  await api.must(201, 'POST', '/v1/pools', { name: 'replicated', driver: 'rbd', replicas: 2, disks }, 300);
+  await until(async () => expect(await api.must(200, 'GET', '/v1/pools/replicated')).toMatchObject({ state: 'ready' }));
+  mark('a pool on two disks', box, begun);
+  await api.must(201, 'POST', '/v1/images', { name: 'tiny-safe', source: { build: 'tiny' }, pool: 'replicated' }, 300);
+  await makeGuest(api, 'safe', 'tiny-safe');
+  mark('a guest on both disks', box, begun);
+  print(`pool: ${JSON.stringify(await api.must(200, 'GET', '/v1/pools/replicated'))}`);
+
+  await box.cut();
   const { stdout } = await run(['du', '--block-size=1M', disk]);
   print(`disk used: ${stdout.split('\t')[0]} MiB`);
   expect(await readBootState(disk)).toMatchObject({ good: 'A' });

@@ -7,7 +7,7 @@ import { createWriteStream, readFileSync, type WriteStream } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { eventually } from '../helpers/eventually.ts';
 
 export type Firmware = 'bios' | 'secure-boot';
@@ -17,6 +17,8 @@ export type MachineOptions = {
   disk: string;
   /** Serial number of that disk. */
   serial?: string;
+  /** Raw images of more disks; the file's name without its ending is the serial number. */
+  dataDisks?: string[];
   /** Installation medium, the second boot device. */
   cd?: string;
   /** MiB. */
@@ -61,6 +63,7 @@ export class Machine {
   #seen = 0;
   #ended: string | undefined;
   #startedAt = 0;
+  #spent = 0;
 
   constructor(options: MachineOptions) {
     this.#options = options;
@@ -69,6 +72,11 @@ export class Machine {
   /** Seconds since it was started. */
   get age(): number {
     return (Date.now() - this.#startedAt) / 1000;
+  }
+
+  /** Seconds of processor time the emulator has used: what it costs, whatever else the test machine does. */
+  get effort(): number {
+    return this.#processorTime();
   }
 
   /** All its serial port said, without terminal escapes. */
@@ -140,6 +148,7 @@ export class Machine {
 
   /** Pulls the plug: nothing the guest holds in memory reaches its disk. */
   async cut(): Promise<void> {
+    this.#processorTime();
     this.#child?.kill('SIGKILL');
     await eventually(() => this.#ended !== undefined, { timeout: 10_000 });
     await this.dispose();
@@ -165,10 +174,11 @@ export class Machine {
   #processorTime(): number {
     try {
       const fields = readFileSync(`/proc/${this.#child?.pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-      return (Number(fields[11]) + Number(fields[12])) / 100;
+      this.#spent = (Number(fields[11]) + Number(fields[12])) / 100;
     } catch {
-      return 0; // It has ended, which the wait finds out by itself.
+      // It has ended, which the wait finds out by itself; what it had used is kept.
     }
+    return this.#spent;
   }
 
   #failure(what: string): Error {
@@ -186,7 +196,7 @@ export class Machine {
   }
 
   async #argv(socket: string): Promise<string[]> {
-    const { firmware, disk, cd, serial = 'CROFT-SYSTEM', memory = 1024, apiPort, network } = this.#options;
+    const { firmware, disk, dataDisks = [], cd, serial = 'CROFT-SYSTEM', memory = 1024, apiPort, network } = this.#options;
     const options = [
       ...[
         '-nodefaults',
@@ -208,6 +218,10 @@ export class Machine {
       ...['-device', 'virtio-rng-pci', '-drive', `if=none,id=disk,file=${disk},format=raw,cache=writeback,discard=unmap`],
       ...['-device', `virtio-blk-pci,drive=disk,serial=${serial},bootindex=1`],
     ];
+    for (const [index, path] of dataDisks.entries()) {
+      options.push('-drive', `if=none,id=data${index},file=${path},format=raw,cache=writeback,discard=unmap`);
+      options.push('-device', `virtio-blk-pci,drive=data${index},serial=${basename(path, '.raw')}`);
+    }
     if (cd) {
       options.push(
         '-drive',
