@@ -7,6 +7,7 @@ import { makeApiDirectories, parseListen, type Config } from './config.ts';
 import { CroftError } from './errors.ts';
 import type { Logger } from './host/logger.ts';
 import { orUndo, type Stack } from './compose/stack.ts';
+import { keepIssue } from './install/issue.ts';
 import { thisNodeName } from './node/report.ts';
 import { connectPort } from './port/client.ts';
 import { combineTasks } from './port/tasks.ts';
@@ -63,6 +64,17 @@ async function compose(config: Config, logger: Logger, undo: Stack): Promise<Api
   const api = await startApi({ config, store, box, port, uploads, exports, tasks, events, logger, version });
   undo.push('api', () => api.close());
   await startFace(config, { store, port, nodeName: config.node === '' ? thisNodeName() : config.node, logger }, undo);
+  const { port: tcpPort } = parseListen(config.listen);
+  const { fingerprint, setupUrl } = api;
+  const stopIssue = keepIssue({
+    directory: join(config.run, 'api'),
+    version,
+    port: tcpPort,
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...(setupUrl === undefined ? {} : { setupPath: setupUrl.slice(api.url.length) }),
+    logger,
+  });
+  undo.push('screen', async () => stopIssue());
   logger.info({ url: api.url }, 'ready');
   return { url: api.url, setupUrl: api.setupUrl, stop: () => undo.unwind() };
 }

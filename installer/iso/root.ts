@@ -139,6 +139,7 @@ async function addFullParts(root: string, { kubernetes, guest }: NonNullable<Roo
   await appendFile(join(root, 'etc/passwd'), `${name}:x:${id}:${id}:Croft API:/nonexistent:/usr/sbin/nologin\n`);
   await appendFile(join(root, 'etc/group'), `${name}:x:${id}:\n`);
   await appendFile(join(root, 'etc/shadow'), `${name}:!*:19000::::::\n`);
+  await link('/run/croft-issue', join(root, 'etc/issue'));
   await link('/run/systemd/resolve/stub-resolv.conf', join(root, 'etc/resolv.conf'));
   for (const key of await readdir(join(root, 'etc/ssh'))) if (key.startsWith('ssh_host_')) await rm(join(root, 'etc/ssh', key));
   await trim(root);
@@ -179,7 +180,8 @@ async function installUnits(root: string, units: string): Promise<void> {
     const path = join(units, name);
     if (name.endsWith('-generator')) await cp(path, join(root, 'usr/lib/systemd/system-generators', name));
     else if (/\.(network|netdev)$/.test(name)) await cp(path, join(root, 'usr/lib/systemd/network', name));
-    else if (/\.(service|socket|timer|target)$/.test(name)) {
+    else if (name.endsWith('.conf')) await cp(path, join(root, 'usr/lib/tmpfiles.d', name));
+    else if (/\.(service|socket|timer|target|path)$/.test(name)) {
       await cp(path, join(system, name));
       await enable(root, name, await readFile(path, 'utf8'));
     }

@@ -94,6 +94,8 @@ test.runIf(wanted)('installs, serves its API over the network and runs guests', 
   await box.expect(/croft-commit: slot A committed/, patience.userspace);
   mark('healthy (API, node Ready, units) and committed after GRUB', box, start);
 
+  // Said on the serial port too, above its sign-in.
+  await until(async () => expect(box.transcript).toMatch(/Console and API: https:\/\/\S+:8440/));
   await api.signIn('ada', password);
   print(`node: ${JSON.stringify(await api.must(200, 'GET', '/v1/node'))}`);
   expect(await api.must(200, 'GET', '/v1/node/update')).toMatchObject({

@@ -30,6 +30,8 @@ export type Api = {
   url: string;
   /** One-time link for the first administrator; undefined once there is one. */
   setupUrl: string | undefined;
+  /** SHA-256 of its certificate, where it has one. */
+  fingerprint: string | undefined;
   close(): Promise<void>;
 };
 
@@ -41,9 +43,10 @@ export async function startApi({ staleSince, ...options }: ApiOptions): Promise<
   const app = createApp({ ...options, consoleDist, ...(staleSince ? { staleSince } : {}) });
   // Loaded only where it is needed: making certificates costs memory that a loopback box can keep.
   const certificate = async () => (await import('./certificate.ts')).ensureCertificate(paths.keys, [host]);
+  const tls = loopback ? undefined : await certificate();
   const listening = await listen(app, {
     tcp: { host, port: tcpPort },
-    ...(loopback ? { loopbackTls: certificate } : { tls: await certificate() }),
+    ...(tls ? { tls } : { loopbackTls: certificate }),
     unixSocket: paths.apiSocket,
   });
   const url = listening.url as string;
@@ -54,6 +57,7 @@ export async function startApi({ staleSince, ...options }: ApiOptions): Promise<
   return {
     url,
     setupUrl: path && `${url}${path}`,
+    fingerprint: tls?.fingerprint,
     close: async () => {
       await building.cancel();
       await app.close();
