@@ -8,7 +8,7 @@ import { CroftError } from './errors.ts';
 import type { Logger } from './host/logger.ts';
 import { orUndo, type Stack } from './compose/stack.ts';
 import { keepIssue } from './install/issue.ts';
-import { thisNodeName } from './node/report.ts';
+import { thisNodeName } from './host/node-name.ts';
 import { connectPort } from './port/client.ts';
 import { combineTasks } from './port/tasks.ts';
 import type { BoxPort } from './ports.ts';

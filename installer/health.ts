@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CroftError, messageOf } from '../appliance/errors.ts';
 import { run } from '../appliance/host/exec.ts';
+import { thisNodeName } from '../appliance/host/node-name.ts';
 import { readEnvironment, writeEnvironment } from './environment-block.ts';
 import { argumentOf } from './kernel-arguments.ts';
 import { commit, fromEnvironment, isSlot, rollBack, type Slot, toEnvironment } from './slots.ts';
@@ -89,8 +90,8 @@ const checkApi = (deadline: number): Promise<void> =>
 /** This box's node takes pods. */
 const checkNode = (deadline: number): Promise<void> =>
   eventually(async () => {
-    const condition = '{.items[0].status.conditions[?(@.type=="Ready")].status}';
-    const { stdout } = await run(['k3s', 'kubectl', 'get', 'nodes', '-o', `jsonpath=${condition}`], {
+    const condition = '{.status.conditions[?(@.type=="Ready")].status}';
+    const { stdout } = await run(['k3s', 'kubectl', 'get', 'node', thisNodeName(), '-o', `jsonpath=${condition}`], {
       env: { KUBECONFIG: '/etc/rancher/k3s/k3s.yaml' },
       timeout: 60_000,
     });

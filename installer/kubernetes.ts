@@ -9,7 +9,7 @@ import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { k3sConfig } from '../appliance/cluster/k3s-config.ts';
 import { run } from '../appliance/host/exec.ts';
-import { thisNodeName } from '../appliance/node/report.ts';
+import { thisNodeName } from '../appliance/host/node-name.ts';
 
 /** As in units/full/70-croft-node.network. */
 export const nodeAddress = '198.18.0.1';

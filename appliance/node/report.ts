@@ -18,16 +18,6 @@ export type NodeFacts = {
   components: Component[];
 };
 
-/** Kubernetes' rule for names: lower-case letters, digits, `-`. */
-export const nodeNameFrom = (host: string): string =>
-  host
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9-]+/g, '-')
-    .replaceAll(/^-+|-+$/g, '')
-    .slice(0, 63) || 'croft';
-
-export const thisNodeName = (): string => nodeNameFrom(hostname());
-
 /** Makes or updates this box's Node. `Ready` is False, with the reason, while a component is missing. */
 export async function reportNode(store: ResourceStore, name: string, facts: NodeFacts): Promise<void> {
   try {

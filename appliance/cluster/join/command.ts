@@ -8,7 +8,7 @@ import { CroftError, messageOf } from '../../errors.ts';
 import { writeFileAtomic } from '../../host/files.ts';
 import { createLogger } from '../../host/logger.ts';
 import { runningService } from '../../install/running.ts';
-import { thisNodeName } from '../../node/report.ts';
+import { thisNodeName } from '../../host/node-name.ts';
 import { createSagaRunner } from '../../reconcile/saga.ts';
 import { virtualMachine } from '../../resources/virtual-machine.ts';
 import { openBoxStore } from '../../store/box/box-store.ts';
