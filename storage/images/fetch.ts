@@ -13,6 +13,7 @@ import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CroftError, isCroftError, messageOf } from '../../appliance/errors.ts';
 import { humanBytes } from '../../appliance/resources/quantity.ts';
@@ -111,13 +112,20 @@ async function attempt(options: FetchOptions, part: string): Promise<void> {
   const headers = have > 0 && condition ? { range: `bytes=${have}-`, 'if-range': condition } : undefined;
   const response = await follow(options, headers);
   try {
-    await receive(options, part, response, headers ? have : 0);
+    // At once: what comes and breaks while a file is opened would be missed.
+    await receive(options, part, response, bodyOf(response), headers ? have : 0);
   } finally {
     response.destroy();
   }
 }
 
-async function receive(options: FetchOptions, part: string, response: IncomingMessage, have: number): Promise<void> {
+async function receive(
+  options: FetchOptions,
+  part: string,
+  response: IncomingMessage,
+  { body, broken }: Body,
+  have: number,
+): Promise<void> {
   const status = response.statusCode ?? 0;
   if (status === 416) {
     await rm(part, { force: true });
@@ -138,13 +146,15 @@ async function receive(options: FetchOptions, part: string, response: IncomingMe
   const handle = await open(part, start === 0 ? 'w' : 'a');
   let done = start;
   try {
-    for await (const chunk of response as AsyncIterable<Buffer>) {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
       done += chunk.length;
       if (done > options.maxSize) throw tooLarge(options, done);
       await handle.write(chunk);
       options.progress?.(done, total ?? Math.max(done, 1));
     }
     await handle.sync();
+    const error = broken();
+    if (error) throw error;
   } catch (error) {
     if (isCroftError(error)) throw error;
     if (['ENOSPC', 'EDQUOT', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '')) {
@@ -156,6 +166,23 @@ async function receive(options: FetchOptions, part: string, response: IncomingMe
   }
   if (total !== undefined && done !== total)
     throw new Transient(`the connection ended after ${humanBytes(done)} of ${humanBytes(total)}`);
+}
+
+type Body = { body: PassThrough; broken: () => Error | undefined };
+
+/**
+ * What arrives, also of a connection that breaks: an answer's own iterator drops what it holds then, so that a server that
+ * breaks each connection early would never be got to the end of.
+ */
+function bodyOf(response: IncomingMessage): Body {
+  const body = new PassThrough();
+  let error: Error | undefined;
+  response.on('error', (found) => {
+    error = found;
+  });
+  response.once('close', () => body.end());
+  response.pipe(body);
+  return { body, broken: () => error };
 }
 
 const tooLarge = ({ url, maxSize }: FetchOptions, size: number): CroftError =>
