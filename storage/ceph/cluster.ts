@@ -26,6 +26,7 @@ import { allServed, describeHealth, type OsdLine } from './health.ts';
 import { createKeepFree, ensurePool, grantGuest, lookAt, osdsOf, quietMgr, type GuestAccess } from './pools.ts';
 import { giveDisk, makeOsd, purge, type OsdContext } from './osd.ts';
 import { foundOrJoin, hasMgr, type CephPeers } from './peers.ts';
+import { createUpgrader } from './upgrade.ts';
 import { readClusterRecord, writeClusterRecord, type ClusterRecord, type OsdRecord } from './record.ts';
 
 export type CephOptions = {
@@ -62,7 +63,8 @@ export class CephCluster {
   /** Those of all boxes. */
   #everywhere: readonly DiskWish[] = [];
   readonly #attendant: Attendant;
-  readonly #keepFree: (bridge: CephBridge) => Promise<void>;
+  readonly #keepFree: (bridge: CephBridge) => void;
+  readonly #upgrade: (parts: Parts) => Promise<void>;
   readonly #refused = new Map<string, DiskState>();
   #downSince = new Map<string, number>();
   #retiring: Promise<void> | undefined;
@@ -74,6 +76,7 @@ export class CephCluster {
     this.#logger = options.logger;
     this.#attendant = createAttendant(options.logger);
     this.#keepFree = createKeepFree(options.logger);
+    this.#upgrade = createUpgrader(options.logger);
   }
 
   /** The helper that speaks to Ceph. @throws CroftError `missing-component` */
@@ -127,7 +130,8 @@ export class CephCluster {
         started.push(wish.id);
       }
       await this.#untilUp(parts, started);
-      await this.#keepFree(parts.bridge);
+      this.#keepFree(parts.bridge);
+      await this.#upgrade(parts);
       this.#retireInBackground();
     });
   }

@@ -21,6 +21,7 @@ const restFor = 600_000;
 
 export function createDaemons(paths: CephPaths, owner: Owner | undefined, logger: Logger) {
   const running = new Map<string, Daemon>();
+  const wishes = new Map<string, { wanted: DaemonSpec; ready: (() => Promise<boolean>) | undefined }>();
   const upSince = new Map<string, number>();
   const deaths = new Map<string, number>();
   const restUntil = new Map<string, number>();
@@ -62,6 +63,7 @@ export function createDaemons(paths: CephPaths, owner: Owner | undefined, logger
     });
     await daemon.start();
     running.set(wanted.name, daemon);
+    wishes.set(wanted.name, { wanted, ready });
     return started;
   };
 
@@ -90,7 +92,17 @@ export function createDaemons(paths: CephPaths, owner: Owner | undefined, logger
       return start(spec('ceph-osd', name, String(number)));
     },
     stopOsd: (number: number) => stop(`osd.${number}`),
+    /** Ends it and starts it from the program that is installed now. @throws CroftError as starting it */
+    async restart(name: string): Promise<void> {
+      const wish = wishes.get(name);
+      if (!wish) return;
+      await stop(name);
+      await start(wish.wanted, wish.ready);
+    },
     pidOf: (name: string) => running.get(name)?.pid,
+    /** Those that run now, by name. */
+    pids: (): Map<string, number> =>
+      new Map([...running].flatMap(([name, { pid }]) => (pid === undefined ? [] : [[name, pid] as const]))),
     /** Lets them run on without us. */
     release(): void {
       for (const daemon of running.values()) daemon.release();

@@ -152,6 +152,10 @@ export const duration = (seconds: number): string => {
   return `${Math.round(seconds / 3600)} h`;
 };
 
+/** True when every placement group has all its copies. */
+export const allClean = ({ pgmap }: CephStatus): boolean =>
+  pgmap.pgs_by_state.every(({ state_name }) => ['active', 'clean'].every((word) => state_name.split('+').includes(word)));
+
 /** True when every placement group serves and no object is lost: what is on a disk that is down is not needed. */
 export const allServed = ({ pgmap }: CephStatus): boolean =>
   (pgmap.unfound_objects ?? 0) === 0 &&

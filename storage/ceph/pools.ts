@@ -106,18 +106,23 @@ const statusOf = (bridge: CephBridge): Promise<CephStatus> => bridge.command<Cep
 export const osdsOf = async (bridge: CephBridge): Promise<OsdLine[]> =>
   (await bridge.command<{ osds: OsdLine[] }>({ prefix: 'osd dump', format: 'json' })).osds;
 
-/** Settles how full disks may be, by the smallest; again when disks have come or gone. */
-export function createKeepFree(logger: Logger): (bridge: CephBridge) => Promise<void> {
+/** Settles how full disks may be, by the smallest; again when disks have come or gone. In the background, for a mgr that starts lets one wait. */
+export function createKeepFree(logger: Logger): (bridge: CephBridge) => void {
   let settledFor = '';
-  return async (bridge) => {
-    const disks = (await osdsOf(bridge)).map(({ uuid }) => uuid).join();
-    if (disks === settledFor) return;
+  let running: Promise<void> | undefined;
+  const settle = async (bridge: CephBridge): Promise<void> => {
     try {
-      if (await keepFree(bridge)) settledFor = disks;
+      const disks = (await osdsOf(bridge)).map(({ uuid }) => uuid).join();
+      if (disks !== settledFor && (await keepFree(bridge))) settledFor = disks;
     } catch (error) {
-      // The mgr is still starting: the next look does it.
+      // Ceph is still starting: the next look does it.
       logger.debug({ error: messageOf(error) }, 'how full disks may be was not settled yet');
     }
+  };
+  return (bridge) => {
+    running ??= settle(bridge).finally(() => {
+      running = undefined;
+    });
   };
 }
 

@@ -26,7 +26,9 @@ import { assertId } from '../local/files.ts';
 import { isCephError, type ImageInfo } from './bridge/client.ts';
 import { exportImage, exportSnapshot } from './export.ts';
 import { deleteImage, imageOf, importImage } from './images.ts';
+import { createFlattener } from './flatten.ts';
 import { RbdPool } from './pool.ts';
+import { exportChanges, importChanges } from './streams.ts';
 import {
   cloneSnapshotName,
   generationName,
@@ -61,6 +63,8 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
   const place = { pool: options.pool, ...(options.namespace === undefined ? {} : { namespace: options.namespace }) };
   const pool = new RbdPool(place, () => cluster.bridge(), logger, options.shared);
 
+  const flattener = createFlattener(pool, logger, () => options.shared === undefined || options.shared.leads());
+
   const all = async (records: VolumeRecord[], what: { used?: boolean }): Promise<Record<string, ImageInfo>> =>
     records.length === 0 ? {} : (await pool.bridge()).info(place, records.map(headName), what);
 
@@ -87,6 +91,7 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
         });
       }
       await pool.open();
+      void flattener.look();
     },
 
     async usage(): Promise<PoolUsage> {
@@ -106,6 +111,7 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
       return pool.locks.with([id, ...keysOf(source)], async () => {
         if (!pool.volumes.has(id)) assertRoom(await measure(), options);
         const record = pool.volumes.get(id) ?? (await makeVolume(pool, id, size, source));
+        if ('volumeId' in source) void flattener.look();
         return infoOf(record, await pool.head(record, { used: true }));
       });
     },
@@ -176,6 +182,7 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
           await pool.setVolume({ ...record, head: record.next, next: record.next + 1 });
         });
       });
+      void flattener.look();
       await pool.collect();
     },
 
@@ -198,6 +205,9 @@ export function createRbdDriver(options: RbdPoolOptions): VolumeDriver {
     deleteImage: (imageId) => deleteImage(pool, imageId),
     exportImage: (imageId, wish) => exportImage(pool, cluster.paths.conf, imageId, wish),
     exportSnapshot: (id, snapshotId, wish) => exportSnapshot(pool, cluster.paths.conf, id, snapshotId, wish),
+
+    exportChanges: (id, snapshotId, changes) => exportChanges(pool, cluster.paths.conf, { id, snapshotId, ...changes }),
+    importChanges: (id, snapshotId, changes) => importChanges(pool, cluster.paths.conf, { id, snapshotId, ...changes }),
 
     setDisks: (disks) => cluster.ensure(disks),
     health: () => cluster.health(options.replicas),
@@ -230,6 +240,8 @@ function readingFirst(driver: VolumeDriver, pool: RbdPool): VolumeDriver {
     deleteImage: reading(driver.deleteImage),
     ...(driver.exportImage ? { exportImage: reading(driver.exportImage) } : {}),
     ...(driver.exportSnapshot ? { exportSnapshot: reading(driver.exportSnapshot) } : {}),
+    ...(driver.exportChanges ? { exportChanges: reading(driver.exportChanges) } : {}),
+    ...(driver.importChanges ? { importChanges: reading(driver.importChanges) } : {}),
   };
 }
 

@@ -48,6 +48,10 @@ export class RbdPool {
 
   async open(): Promise<void> {
     await this.refresh();
+    await (await this.#bridge()).prepare(this.place).catch((error: unknown) => {
+      if (!isCephError(error, 'ENOSPC') && !isCephError(error, 'EDQUOT')) throw error;
+      this.#logger.warn({ pool: this.place.pool }, 'the pool is full');
+    });
     // What looks unfinished may be another box's work under way.
     if (this.#shared) return;
     const bridge = await this.#bridge();
@@ -130,12 +134,14 @@ export class RbdPool {
     await this.locks.with(['collect'], async () => {
       const bridge = await this.#bridge();
       // A removed clone may free what it lay on: again until nothing more goes.
+      const gone = new Set<string>();
       for (let removed = true; removed; ) {
         removed = false;
         const names = await bridge.listImages(this.place);
         for (const name of unnamed(names, keptImages(this.volumes.values(), this.images.values()))) {
-          if (this.reserved.has(name)) continue;
-          removed = (await this.#tryRemove(bridge, name)) || removed;
+          if (this.reserved.has(name) || gone.has(name) || !(await this.#tryRemove(bridge, name))) continue;
+          gone.add(name);
+          removed = true;
         }
       }
     });

@@ -2,10 +2,9 @@
  * Replicated storage for real: Ceph on file-backed disks in a network namespace, a QEMU guest that boots from it, and
  * a writer whose acknowledged writes are noted outside. Disks stop, die and are replaced; nothing may be lost.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { readFile, rename } from 'node:fs/promises';
+import { readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -17,15 +16,16 @@ import { createQemuHypervisor } from '../../appliance/qemu/hypervisor.ts';
 import { newId } from '../../appliance/resources/identity.ts';
 import type { Guest, Hypervisor } from '../../appliance/vm/hypervisor.ts';
 import type { DiskWish, VolumeDriver } from '../../storage/driver.ts';
+import { deepest } from '../../storage/rbd/flatten.ts';
 import { describeVolumeDriverContract } from '../contract/volume-driver.ts';
 import { cephMissing } from '../helpers/ceph-missing.ts';
 import { eventually } from '../helpers/eventually.ts';
 import { inside, namespacesMissing, runInside } from '../helpers/netns.ts';
 import { driverUnderTest, makeCephBox, qemuIo, type CephBox } from '../helpers/rbd-pool.ts';
+import { startVerifyLoad, type VerifyLoad } from '../helpers/verify-load.ts';
 import { writeTinyGuest } from '../helpers/tiny-guest.ts';
 
 const mib = 2 ** 20;
-const writer = fileURLToPath(new URL('../helpers/verify_load.py', import.meta.url));
 
 describe.skipIf(inside || (namespacesMissing() ?? cephMissing()) !== undefined)('replicated storage', () => {
   it('loses nothing', { timeout: 300_000 }, async () => {
@@ -40,7 +40,7 @@ describe.runIf(inside)('inside', () => {
   let driver: VolumeDriver;
   let hypervisor: Hypervisor;
   const guests: Guest[] = [];
-  const children: ChildProcess[] = [];
+  const loads: VerifyLoad[] = [];
   const uid = 1_900_000_321;
 
   beforeAll(async () => {
@@ -55,7 +55,7 @@ describe.runIf(inside)('inside', () => {
   }, 120_000);
 
   afterAll(async () => {
-    for (const child of children) child.kill('SIGKILL');
+    for (const load of loads) load.kill();
     for (const guest of guests) await guest.kill().catch(() => undefined); // Ended by the test already.
     await hypervisor?.close();
     await box?.tearDown();
@@ -98,6 +98,10 @@ describe.runIf(inside)('inside', () => {
     return found;
   };
 
+  /** Names of a volume's images. */
+  const heads = async (id: string): Promise<string[]> =>
+    (await (await box.cluster.bridge()).listImages({ pool: 'replicated' })).filter((name) => name.startsWith(`vol-${id}.`));
+
   /** Waits until the pool says that a disk is down. */
   const untilDown = async (): Promise<string> => {
     await eventually(async () => (await health()).disks.some(({ state }) => state === 'down'), {
@@ -110,34 +114,6 @@ describe.runIf(inside)('inside', () => {
   const osdPid = async (path: string): Promise<number> => {
     const disk = (await health()).disks.find((one) => one.path === path);
     return (await box.cluster.pidOf(disk?.name ?? '')) as number;
-  };
-
-  /** Starts the writer; `end` stops it and checks every acknowledged write. */
-  const verifyLoad = async () => {
-    const volumeId = newId();
-    await driver.create({ id: volumeId, size: 16 * mib, source: { blank: true } });
-    const { conf, user } = await box.cluster.guestAccess('replicated', undefined);
-    const journal = join(box.base, `journal-${volumeId}`);
-    const argv = (mode: string) => [writer, mode, conf, user, 'replicated', `vol-${volumeId}.g1`, journal];
-    const child = spawn('/usr/bin/python3', argv('write'), { stdio: ['pipe', 'pipe', 'inherit'] });
-    children.push(child);
-    const writes = async () => (await readFile(journal, 'utf8').catch(() => '')).split('\n').length;
-    await eventually(async () => (await writes()) > 20);
-    return {
-      writes,
-      /** Waits until the writer gets `more` further writes through. */
-      async goesOn(more = 50) {
-        const before = await writes();
-        await eventually(async () => (await writes()) > before + more, { timeout: 40_000 });
-      },
-      async end(): Promise<{ writes: number; lost: number; stallMs: number }> {
-        const ended = new Promise((resolve) => child.once('exit', resolve));
-        child.stdin.end();
-        await ended;
-        const { stdout } = await run(['/usr/bin/python3', ...argv('check')]);
-        return JSON.parse(stdout) as { writes: number; lost: number; stallMs: number };
-      },
-    };
   };
 
   it('boots a guest from a cloned image, unprivileged', async () => {
@@ -154,7 +130,8 @@ describe.runIf(inside)('inside', () => {
 
   it('survives a disk that stops, then one that dies for good and is replaced', { timeout: 200_000 }, async () => {
     const [first, second] = box.wishes as [DiskWish, DiskWish];
-    const load = await verifyLoad();
+    const load = await startVerifyLoad(box, driver);
+    loads.push(load);
 
     const stopped = await osdPid(first.path);
     process.kill(stopped, 'SIGSTOP');
@@ -213,6 +190,47 @@ describe.runIf(inside)('inside', () => {
     await delay(100);
     await eventually(async () => (await health()).state === 'ok', { timeout: 60_000, interval: 500 });
     expect(await qemuIo(driver, id, 'read -P 7 0 1M')).not.toContain('verification failed');
+  });
+
+  it('gives a volume bytes of its own when it lies on too many others', { timeout: 120_000 }, async () => {
+    const id = newId();
+    await driver.create({ id, size: 16 * mib, source: { blank: true } });
+    const depths = async () => Object.values(await (await box.cluster.bridge()).depths({ pool: 'replicated' }, await heads(id)));
+    for (let generation = 1; generation <= deepest + 2; generation++) {
+      await qemuIo(driver, id, `write -P ${generation} ${generation}M 1M`, 'flush');
+      const snapshotId = newId();
+      for (const step of await driver.snapshot(id, snapshotId, undefined)) if ('host' in step) await step.run();
+      await driver.restore(id, snapshotId);
+    }
+    await eventually(async () => Math.max(...(await depths())) <= deepest, { timeout: 60_000, interval: 300 });
+    for (let generation = 1; generation <= deepest + 2; generation++) {
+      expect(await qemuIo(driver, id, `read -P ${generation} ${generation}M 1M`)).not.toContain('verification failed');
+    }
+    await driver.delete(id);
+  });
+
+  it('writes to a file what changed between snapshots, and puts it on another volume', { timeout: 60_000 }, async () => {
+    const [from, to] = [newId(), newId()];
+    for (const id of [from, to]) await driver.create({ id, size: 16 * mib, source: { blank: true } });
+    const freeze = async (snapshotId: string) => {
+      for (const step of await driver.snapshot(from, snapshotId, undefined)) if ('host' in step) await step.run();
+    };
+    const file = join(box.base, 'changes');
+    await qemuIo(driver, from, 'write -P 1 0 8M', 'flush');
+    await freeze('one');
+    await qemuIo(driver, from, 'write -P 2 4M 64k', 'discard 0 4M', 'flush');
+    await freeze('two');
+    await driver.exportChanges?.(from, 'one', { file });
+    await driver.importChanges?.(to, 'one', { file });
+    expect(await qemuIo(driver, to, 'read -P 1 0 8M', 'read -P 0 8M 8M')).not.toContain('verification failed');
+    await driver.exportChanges?.(from, 'two', { file, since: 'one' });
+    expect((await stat(file)).size).toBeLessThan(5 * mib);
+    await driver.importChanges?.(to, 'two', { file, since: 'one' });
+    expect((await driver.get(to))?.snapshots.map(({ id }) => id)).toEqual(['one', 'two']);
+    const said = await qemuIo(driver, to, 'read -P 0 0 4M', 'read -P 2 4M 64k', 'read -P 1 5M 3M');
+    expect(said).not.toContain('verification failed');
+    await expect(driver.exportChanges?.(from, 'three', { file })).rejects.toThrow('has no snapshot three');
+    for (const id of [from, to]) await driver.delete(id);
   });
 
   it('refuses a disk that holds something, and one twice', async () => {

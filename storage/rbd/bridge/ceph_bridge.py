@@ -112,6 +112,9 @@ def image_remove(args, progress):
                     image.remove_snap(snapshot["name"])
             rbd.RBD().remove(ioctx, args["name"], on_progress=progress)
         except rbd.ImageNotFound:
+            # Also what is said when the trash, through which it goes, cannot be written.
+            if args["name"] in rbd.RBD().list(ioctx):
+                raise OSError(errno.ENOSPC, "the image could not be put in the trash")
             return True
         except rbd.ImageHasSnapshots:
             return False
@@ -152,19 +155,29 @@ def used_bytes(image):
     return total
 
 
+def image_depths(args, _):
+    """How many images each lies on."""
+    found = {}
+    with Pool(args) as ioctx:
+        for name in args["names"]:
+            try:
+                depth, present = 0, name
+                while depth < 64:
+                    with rbd.Image(ioctx, present, read_only=True) as image:
+                        try:
+                            present = image.parent_info()[1]
+                        except rbd.ImageNotFound:
+                            break  # that is how the binding says that it has none
+                    depth += 1
+                found[name] = depth
+            except rbd.ImageNotFound:
+                pass
+    return found
+
+
 def image_flatten(args, progress):
     with Pool(args) as ioctx, rbd.Image(ioctx, args["name"]) as image:
         image.flatten(on_progress=progress)
-
-
-def image_rename(args, _):
-    with Pool(args) as ioctx:
-        rbd.RBD().rename(ioctx, args["name"], args["to"])
-
-
-def image_lock(args, _):
-    with Pool(args) as ioctx, rbd.Image(ioctx, args["name"], read_only=True) as image:
-        return list(image.lock_get_owners())
 
 
 def snapshot_create(args, _):
@@ -187,6 +200,13 @@ def snapshot_info(args, _):
 def namespace_create(args, _):
     with Pool({"pool": args["pool"]}) as ioctx:
         rbd.RBD().namespace_create(ioctx, args["name"])
+
+
+def pool_prepare(args, _):
+    """Images are removed through the trash, whose object a full pool would not let be made."""
+    with Pool(args) as ioctx, rados.WriteOpCtx() as op:
+        op.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
+        ioctx.operate_write_op(op, "rbd_trash", flags=FULL_TRY)
 
 
 def record_list(args, _):
@@ -265,13 +285,13 @@ OPERATIONS = {
     "image-remove": image_remove,
     "image-list": image_list,
     "image-info": image_info,
+    "image-depths": image_depths,
     "image-flatten": image_flatten,
-    "image-rename": image_rename,
-    "image-lock": image_lock,
     "snapshot-create": snapshot_create,
     "snapshot-remove": snapshot_remove,
     "snapshot-info": snapshot_info,
     "namespace-create": namespace_create,
+    "pool-prepare": pool_prepare,
     "record-list": record_list,
     "record-set": record_set,
     "record-remove": record_remove,

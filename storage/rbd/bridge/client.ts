@@ -69,12 +69,16 @@ export function createBridge(conf: string, owner: { uid: number; gid: number } |
     /** Without those that do not exist. */
     info: (place: Place, names: string[], what: { used?: boolean } = {}) =>
       call<Record<string, ImageInfo>>('image-info', { ...place, names, ...what }),
+    /** How many images each lies on, one below the other; without those that do not exist. */
+    depths: (place: Place, names: string[]) => call<Record<string, number>>('image-depths', { ...place, names }),
     flatten: (place: Place, name: string, options: CallOptions) =>
       call('image-flatten', { ...place, name }, { timeout: longTimeout, ...options }),
     snapshot: (place: Place, name: string, snapshot: string) => call('snapshot-create', { ...place, name, snapshot }),
     removeSnapshot: (place: Place, name: string, snapshot: string) =>
       unlessGone(call('snapshot-remove', { ...place, name, snapshot })),
     snapshots: (place: Place, name: string) => call<{ name: string; size: number }[]>('snapshot-info', { ...place, name }),
+    /** Makes what removing images in a full pool needs. Idempotent. @throws WorkerError ENOSPC when it is full already */
+    prepare: (place: Place) => call('pool-prepare', { ...place }),
     createNamespace: (pool: string, name: string) => call('namespace-create', { pool, name }),
 
     /** All records kept in the RADOS object `object`. */

@@ -13,8 +13,17 @@ import {
   placementGroups,
 } from '../../../storage/ceph/conf.ts';
 import { inspectDisk, osdUuidOn, whatIsOn, wipeMarks } from '../../../storage/ceph/disks.ts';
-import { allServed, describeHealth, duration, isStale, type CephStatus, type HealthInput } from '../../../storage/ceph/health.ts';
+import {
+  allClean,
+  allServed,
+  describeHealth,
+  duration,
+  isStale,
+  type CephStatus,
+  type HealthInput,
+} from '../../../storage/ceph/health.ts';
 import type { OsdRecord } from '../../../storage/ceph/record.ts';
+import { releaseOf } from '../../../storage/ceph/upgrade.ts';
 import { rejectsWith } from '../../contract/volume-driver.ts';
 
 const gib = 2 ** 30;
@@ -238,6 +247,17 @@ describe('health in words', () => {
       ),
     ).toBe(true);
     expect(say(statusWith({ 'active+clean': 32 }), [1, 1], { stale: true })).toMatchObject({ state: 'rebuilding', survives: 0 });
+  });
+
+  it('knows when all daemons are of one release', () => {
+    const version = (number: string, name: string) =>
+      `ceph version ${number} (618f440892089921c3e944a991122ddc44e60516) ${name} (stable)`;
+    const [old, young] = [version('16.2.15', 'pacific'), version('18.2.7', 'reef')];
+    expect(releaseOf({ overall: { [old]: 4 } })).toBe('pacific');
+    expect(releaseOf({ overall: { [old]: 1, [young]: 3 } })).toBeUndefined();
+    expect(releaseOf({ overall: {} })).toBeUndefined();
+    expect(allClean(statusWith({ 'active+clean': 31, 'active+clean+scrubbing': 1 }))).toBe(true);
+    expect(allClean(statusWith({ 'active+clean': 31, 'active+undersized+degraded': 1 }))).toBe(false);
   });
 
   it('says times as people do', () => {

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { silentLogger } from '../../../appliance/host/logger.ts';
 import { assertRoom, blockdevGraph, rbdReserve, usageOf } from '../../../storage/rbd/driver.ts';
+import type { CephBridge } from '../../../storage/rbd/bridge/client.ts';
+import { createFlattener, deepest } from '../../../storage/rbd/flatten.ts';
+import { RbdPool } from '../../../storage/rbd/pool.ts';
 import { convertArgv } from '../../../storage/rbd/images.ts';
 import { keptImages, parseRecord, unnamed, VolumeRecord } from '../../../storage/rbd/record.ts';
 import { rejectsWith } from '../../contract/volume-driver.ts';
@@ -82,4 +86,36 @@ it('takes no new volume below its reserve, and says what would help', async () =
   expect([2, 10, 100, 1000].map((size) => rbdReserve(size * gib, undefined) / gib)).toEqual([0.5, 0.5, 5, 10]);
   // Just made: Ceph has not measured it yet.
   expect(() => assertRoom({ capacity: 0, free: 0 }, { pool: 'p' })).not.toThrow();
+});
+
+it('does not look for ever at an image that is still listed after it was removed', async () => {
+  const asked: string[] = [];
+  const bridge = {
+    listImages: async () => ['vol-a.g1', 'vol-b.g1', 'foreign'],
+    removeImage: async (_place: unknown, name: string) => asked.push(name) > 0,
+  } as unknown as CephBridge;
+  const pool = new RbdPool({ pool: 'p' }, async () => bridge, silentLogger());
+  await pool.collect();
+  expect(asked).toEqual(['vol-a.g1', 'vol-b.g1']);
+});
+
+it('flattens what lies on too many others, one after the other, and looks again when it was asked meanwhile', async () => {
+  const flattened: string[] = [];
+  let depths: Record<string, number> = { 'vol-a.g1': deepest, 'vol-b.g7': deepest + 1 };
+  const bridge = {
+    listImages: async () => [],
+    depths: async () => depths,
+    flatten: async (_place: unknown, name: string) => void flattened.push(name),
+  } as unknown as CephBridge;
+  const pool = new RbdPool({ pool: 'p' }, async () => bridge, silentLogger());
+  let may = false;
+  const flattener = createFlattener(pool, silentLogger(), () => may);
+  await flattener.look();
+  expect(flattened).toEqual([]);
+  may = true;
+  const first = flattener.look();
+  depths = { 'vol-c.g9': deepest + 5 };
+  void flattener.look();
+  await first;
+  expect(flattened).toContain('vol-c.g9');
 });
