@@ -50,4 +50,22 @@ describe('/v1/uplinks', () => {
     const stored = await api.store.get(uplink, 'lan');
     expect(JSON.parse(stored?.metadata.annotations?.['croft.io/spec-before'] ?? '')).toEqual({ interfaces: ['eth1'] });
   });
+
+  it('undo by themselves what moves the addresses that people come by, unless it is confirmed', async () => {
+    const body = { name: 'lan', interfaces: ['eth0'], moveAddresses: true };
+    const deadline = ({ body: { confirmBefore } }: { body: Record<string, unknown> }) =>
+      (Date.parse(String(confirmBefore)) - Date.now()) / 1000;
+    const made = deadline(await api.call('POST', '/v1/uplinks', { body }));
+    expect([made > 100, made <= 120]).toEqual([true, true]);
+    await api.call('POST', '/v1/uplinks/lan/confirm');
+    const patch = (change: object, query = '') => api.call('PATCH', `/v1/uplinks/lan${query}`, { any: true, body: change });
+    expect(deadline(await patch({ mtu: 1400 }))).toBeGreaterThan(100);
+    await api.call('POST', '/v1/uplinks/lan/confirm');
+    expect(deadline(await patch({ moveAddresses: null }, '?confirmWithin=20'))).toBeLessThanOrEqual(20);
+    expect(JSON.parse((await api.store.get(uplink, 'lan'))?.metadata.annotations?.['croft.io/spec-before'] ?? '')).toMatchObject({
+      moveAddresses: true,
+    });
+    const tagged = await api.call('POST', '/v1/uplinks', { body: { ...body, name: 'wan', vlans: [5] } });
+    expect(tagged).toMatchObject({ status: 400, body: { errors: [{ pointer: '/moveAddresses' }] } });
+  });
 });
