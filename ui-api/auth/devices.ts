@@ -14,6 +14,8 @@ const inHeader = new RegExp(`(?:^|;)\\s*${cookieName}=([A-Za-z0-9_-]+)(?:;|$)`);
 
 /** The record's payload is how many tries are left. */
 const tries = 10;
+/** Of one user; a program that signs in again and again would fill the records. */
+const mostDevices = 20;
 
 const cookie = (value: string, secure: boolean): string =>
   `${cookieName}=${value}; Max-Age=${days * 86_400}; Path=/v1/session; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`;
@@ -38,7 +40,7 @@ export function rememberDevice(
   const before = header === undefined ? undefined : inHeader.exec(header)?.[1];
   if (before !== undefined) box.oneTime.take(sha256(before), kindOf(user));
   const value = newSecret();
-  box.oneTime.put(sha256(value), kindOf(user), String(tries), now + days * 86_400_000);
+  box.oneTime.put(sha256(value), kindOf(user), String(tries), now + days * 86_400_000, mostDevices);
   return cookie(value, secure);
 }
 

@@ -276,3 +276,11 @@ it('lets a one-time link be used once, in time, and for its purpose', async () =
   box.oneTime.removeAll('setup');
   expect(box.oneTime.take('old', 'setup')).toBeUndefined();
 });
+
+it('keeps no more one-time links of a kind than it was told', () => {
+  box.oneTime.put('other', 'setup', 'p', time + 1_000);
+  for (let index = 0; index < 5; index++) box.oneTime.put(`d${index}`, 'device:ana', 'p', time + 1_000 + index, 3);
+  const there = ['d0', 'd1', 'd2', 'd3', 'd4'].map((hash) => box.oneTime.take(hash, 'device:ana') !== undefined);
+  expect(there).toEqual([false, false, true, true, true]);
+  expect(box.oneTime.take('other', 'setup')).toBe('p');
+});
