@@ -32,7 +32,7 @@ export type BackOff = {
 export const waitAfter = (failed: number): number =>
   failed < freeTries ? 0 : Math.min(1000 * 2 ** (failed - freeTries), longestWait);
 
-export function createBackOff(now: () => number = Date.now): BackOff {
+export function createBackOff(now: () => number = () => Date.now()): BackOff {
   // In order of the last try.
   const byUser = new Map<string, Tries>();
 
