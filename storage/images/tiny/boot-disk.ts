@@ -31,7 +31,7 @@ const grubConfig = `serial --unit=0 --speed=115200
 terminal_output console
 set timeout=0
 menuentry tiny {
-  linux /vmlinuz root=LABEL=root rw console=tty0 console=ttyS0,115200 loglevel=4 net.ifnames=0
+  linux /vmlinuz root=LABEL=root rw console=tty0 console=ttyS0,115200 loglevel=4 net.ifnames=0 no_timer_check
   initrd /initrd
 }
 `;
