@@ -11,7 +11,7 @@ import type { ResourceStore } from '../../../appliance/store/store.ts';
 import { isDnsLabel } from '../../../appliance/store/validate.ts';
 import type { EventView } from '../../../appliance/ports.ts';
 import { defaultProject } from '../lookup.ts';
-import { isHidden, refuseHidden } from './admission.ts';
+import { isHidden, refuseHidden } from '../admission.ts';
 import { ageOf, tableOf, type Row, type Shape } from './table.ts';
 import { isObject, type Json } from './wire.ts';
 

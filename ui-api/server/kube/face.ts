@@ -13,7 +13,7 @@ import type { FastifyRequest } from 'fastify';
 import { CroftError } from '../../../appliance/errors.ts';
 import type { AppContext, Server } from '../context.ts';
 import { asCroftError } from '../plugins/problems.ts';
-import { refuseHidden } from './admission.ts';
+import { refuseHidden } from '../admission.ts';
 import { getNamespace, listEvents, listNamespaces, namespaceOf } from './derived.ts';
 import {
   aggregated,

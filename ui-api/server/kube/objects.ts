@@ -6,7 +6,7 @@ import type { Resource } from '../../../appliance/resources/meta.ts';
 import { mustGet } from '../../../appliance/store/edit.ts';
 import { matchesFields, parseFieldSelector, parseLabelSelector } from '../../../appliance/store/selectors.ts';
 import type { AppContext } from '../context.ts';
-import { admit, admitDeletion, isHidden, orphanDependents, refuseHidden, shortenGrace } from './admission.ts';
+import { admit, admitDeletion, isHidden, orphanDependents, refuseHidden, shortenGrace } from '../admission.ts';
 import { isPlainMerge, jsonPatch, mergePatch, patchTypes } from '../json-patch.ts';
 import type { Served } from './served.ts';
 import { success, type About } from './status.ts';

@@ -5,7 +5,7 @@ import type { WebSocket } from 'ws';
 import { CroftError } from '../../../appliance/errors.ts';
 import type { AppContext, Permission, Server } from '../context.ts';
 import { join } from '../routes/console.ts';
-import { refuseHidden } from './admission.ts';
+import { refuseHidden } from '../admission.ts';
 import { paramsOf } from './objects.ts';
 import { route } from './route.ts';
 import type { About } from './status.ts';

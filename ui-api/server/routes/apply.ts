@@ -2,6 +2,7 @@
  * POST /v1/apply: documents with apiVersion + kind are manifests, with kind alone flat objects of `/v1`. Each is
  * created, changed to match, or left alone; together they are not a transaction: the answer tells each one's fate.
  */
+import type { FastifyRequest } from 'fastify';
 import { Type, type TSchema } from 'typebox';
 import { CroftError } from '../../../appliance/errors.ts';
 import { image, network, storagePool } from '../../../appliance/resources/croft-kinds.ts';
@@ -11,15 +12,14 @@ import { clusterInstancetype, clusterPreference, instancetype, preference } from
 import type { Kind, Of } from '../../../appliance/resources/kind.ts';
 import type { ObjectMeta, Resource } from '../../../appliance/resources/meta.ts';
 import { uplink } from '../../../appliance/resources/uplink.ts';
-import { virtualMachine, type VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
+import { virtualMachine } from '../../../appliance/resources/virtual-machine.ts';
 import { editObject } from '../../../appliance/store/edit.ts';
 import type { ResourceStore } from '../../../appliance/store/store.ts';
-import { validateObject } from '../../../appliance/store/validate.ts';
-import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
 import { ChangeQuery, strict } from '../../schemas/common.ts';
 import { ImageCreate, NetworkCreate, PoolCreate, VolumeCreate } from '../../schemas/objects.ts';
 import { UplinkCreate } from '../../schemas/uplinks.ts';
 import { VmCreate } from '../../schemas/vm.ts';
+import { admit } from '../admission.ts';
 import type { Server } from '../context.ts';
 import { defaultProject } from '../lookup.ts';
 import { checkInput } from '../plugins/validation.ts';
@@ -64,7 +64,11 @@ const sorted = (value: unknown): unknown =>
         )
       : value;
 
-async function applyManifest(store: ResourceStore, document: Json, project: string): Promise<Outcome> {
+async function applyManifest(
+  { store, principal }: Pick<FastifyRequest, 'store' | 'principal'>,
+  document: Json,
+  project: string,
+): Promise<Outcome> {
   const kind = manifestKinds.find((candidate) => candidate.kind === document.kind);
   if (!kind)
     throw new CroftError(
@@ -84,11 +88,8 @@ async function applyManifest(store: ResourceStore, document: Json, project: stri
   const namespace = kind.namespaced ? (given.namespace ?? project) : undefined;
   const about = { kind: kind.kind, name: given.name, project: namespace };
   const before = await store.get(kind, given.name, namespace);
-  if (kind === virtualMachine) {
-    const wished = { ...document, metadata: { ...given, namespace }, status: before?.status } as unknown as VirtualMachine;
-    validateObject(kind, wished);
-    await admitTypes(store, wished);
-  }
+  const wished = { ...document, metadata: { ...given, namespace } } as unknown as Resource;
+  await admit({ store, principal }, kind, wished, before);
   let isChanged = false;
   if (!before) {
     const { labels, annotations } = given;
@@ -288,9 +289,10 @@ export function applyRoutes(app: Server): void {
           throw new CroftError('forbidden', 'Pools and uplinks need the role admin.');
         }
         if (document.kind === 'image') refuseFileOfBox(principal, document.source);
-        if (document.kind === image.kind) refuseFileOfBox(principal, (document.spec as Json | undefined)?.source);
         const outcome =
-          document.apiVersion === undefined ? applyFlat(store, document, project) : applyManifest(store, document, project);
+          document.apiVersion === undefined
+            ? applyFlat(store, document, project)
+            : applyManifest({ store, principal }, document, project);
         items.push(await outcome);
       }
       return { items };

@@ -1,11 +1,11 @@
 /**
- * What a change through the Kubernetes face must pass beyond its schema: the same that `/v1` asks. A write that leaves
+ * What a manifest must pass beyond its schema, through `/v1/apply` and the Kubernetes face: the same that `/v1` asks. A write that leaves
  * the spec as it is (status, labels, finalizers) is never stopped.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { FastifyRequest } from 'fastify';
-import { CroftError } from '../../../appliance/errors.ts';
-import { systemNamespace } from '../../../appliance/resources/core-kinds.ts';
+import { CroftError } from '../../appliance/errors.ts';
+import { systemNamespace } from '../../appliance/resources/core-kinds.ts';
 import {
   image,
   network,
@@ -13,20 +13,20 @@ import {
   type Image,
   type Network,
   type StoragePool,
-} from '../../../appliance/resources/croft-kinds.ts';
-import type { Kind } from '../../../appliance/resources/kind.ts';
-import { ownerReferenceTo, type Resource } from '../../../appliance/resources/meta.ts';
-import { kinds } from '../../../appliance/resources/registry.ts';
-import { uplink, type Uplink } from '../../../appliance/resources/uplink.ts';
-import { virtualMachine, virtualMachineInstance, type VirtualMachine } from '../../../appliance/resources/virtual-machine.ts';
-import { editObject } from '../../../appliance/store/edit.ts';
-import type { ResourceStore } from '../../../appliance/store/store.ts';
-import { validateObject } from '../../../appliance/store/validate.ts';
-import { admitTypes } from '../../../appliance/vm/types-of-vm.ts';
-import { refuseFileOfBox, refuseKernels } from '../routes/images.ts';
-import { checkNetworkSpec, refuseUsedNetwork } from '../routes/networks.ts';
-import { refuseUsedPool } from '../routes/pools.ts';
-import { checkUplinkSpec } from '../routes/uplinks.ts';
+} from '../../appliance/resources/croft-kinds.ts';
+import type { Kind } from '../../appliance/resources/kind.ts';
+import { ownerReferenceTo, type Resource } from '../../appliance/resources/meta.ts';
+import { kinds } from '../../appliance/resources/registry.ts';
+import { uplink, type Uplink } from '../../appliance/resources/uplink.ts';
+import { virtualMachine, virtualMachineInstance, type VirtualMachine } from '../../appliance/resources/virtual-machine.ts';
+import { editObject } from '../../appliance/store/edit.ts';
+import type { ResourceStore } from '../../appliance/store/store.ts';
+import { validateObject } from '../../appliance/store/validate.ts';
+import { admitTypes } from '../../appliance/vm/types-of-vm.ts';
+import { refuseFileOfBox, refuseKernels } from './routes/images.ts';
+import { checkNetworkSpec, refuseUsedNetwork } from './routes/networks.ts';
+import { refuseUsedPool } from './routes/pools.ts';
+import { checkUplinkSpec } from './routes/uplinks.ts';
 
 /** Passwords' and tokens' hashes, the box's own keys: not served, whatever the role. */
 export const isHidden = ({ metadata }: Pick<Resource, 'metadata'>): boolean => metadata.namespace === systemNamespace;
