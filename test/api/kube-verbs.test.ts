@@ -1,11 +1,16 @@
 /** The solo box's Kubernetes face: watches, verbs of VMs, and the way there: TLS on loopback and `croft kubeconfig`. */
 import { once } from 'node:events';
 import { request as httpsRequest } from 'node:https';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { parse } from 'yaml';
 import { network } from '../../appliance/resources/croft-kinds.ts';
 import { virtualMachine } from '../../appliance/resources/virtual-machine.ts';
+import { createApp } from '../../ui-api/server/app.ts';
+import { ensureCertificate } from '../../ui-api/server/certificate.ts';
+import { listen } from '../../ui-api/server/listen.ts';
 import { runCli } from '../unit/cli/run-cli.ts';
 import { startApi, type Call, type Harness } from './harness.ts';
 
@@ -224,6 +229,20 @@ describe('the way there', () => {
       expect(status).toBe(200);
       expect((await call('GET', '/healthz')).status).toBe(200);
     }
+  });
+
+  it('a client that says nothing, or stops amid its handshake, does not keep the service from ending', async () => {
+    const app = createApp({ ...api.app.croft.context, startNotifications: false });
+    const loopbackTls = () => ensureCertificate(join(api.directory, 'keys'));
+    const { address } = await listen(app, { tcp: { host: '127.0.0.1', port: 0 }, loopbackTls });
+    const sockets = ['', '\x16\x03\x01'].map((text) => {
+      const socket = connect(address?.port ?? 0, '127.0.0.1', () => socket.write(text));
+      return socket.on('error', () => undefined);
+    });
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    const from = performance.now();
+    await Promise.all([app.close(), ...sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve)))]);
+    expect(performance.now() - from).toBeLessThan(10_000);
   });
 
   it('croft kubeconfig makes a token of the role asked for and says where the box is', async () => {

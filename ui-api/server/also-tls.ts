@@ -9,18 +9,26 @@ import type { Socket } from 'node:net';
 /** The record type that a TLS client begins with (RFC 8446 §5.1: handshake). */
 const handshake = 0x16;
 
-/** @param secure makes the server for TLS when the first client asks for it @param patience ms until a first byte */
+/**
+ * @param secure makes the server for TLS when the first client asks for it @param patience ms until a first byte
+ * @returns what lets go, at the end, of clients that said nothing yet and, after ms, of those that speak TLS: a server
+ * that closes waits for connections that no HTTP server knows of, too
+ */
 export function alsoTls(
   server: HttpServer,
   secure: () => Promise<HttpsServer>,
   patience: number,
   onError: (error: unknown) => void,
-): void {
+): (drainTime: number) => void {
+  const undecided = new Set<Socket>();
+  const secured = new Set<Socket>();
   const plain = server.listeners('connection') as ((socket: Socket) => void)[];
   server.removeAllListeners('connection');
   let made: Promise<HttpsServer> | undefined;
   const handOn = async (socket: Socket, isTls: boolean): Promise<void> => {
     if (isTls) {
+      secured.add(socket);
+      socket.once('close', () => secured.delete(socket));
       made ??= secure();
       // One that could not be made is tried again by the next client.
       const found = await made.catch((error: unknown) => {
@@ -33,10 +41,13 @@ export function alsoTls(
   };
   server.on('connection', (socket: Socket) => {
     const giveUp = (): void => void socket.destroy();
+    undecided.add(socket);
+    socket.once('close', () => undecided.delete(socket));
     // A client that goes before it said anything left nothing to answer.
     socket.on('error', giveUp);
     socket.setTimeout(patience, giveUp);
     socket.once('data', (first: Buffer) => {
+      undecided.delete(socket);
       socket.pause();
       socket.unshift(first);
       socket.off('timeout', giveUp);
@@ -49,4 +60,11 @@ export function alsoTls(
         .finally(() => socket.off('error', giveUp));
     });
   });
+  const drop = (sockets: Set<Socket>): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return (drainTime) => {
+    drop(undecided);
+    setTimeout(drop, drainTime, secured).unref();
+  };
 }

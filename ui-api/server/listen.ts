@@ -69,7 +69,10 @@ export async function listen(
         });
         return serve(app, made);
       };
-      alsoTls(server, secure, given.headersTimeout, (err) => context.logger.error({ err }, 'no certificate for TLS on loopback'));
+      const letGo = alsoTls(server, secure, given.headersTimeout, (err) =>
+        context.logger.error({ err }, 'no certificate for TLS on loopback'),
+      );
+      closers.push(async () => letGo(drainTime));
     }
     await open(server, () => server.listen(tcp.port, tcp.host), `${tcp.host}:${tcp.port}`);
     const { port } = server.address() as AddressInfo;
