@@ -137,7 +137,9 @@ export class NetworkEngine {
 
   addressesOf(mac: string): string[] {
     const wanted = mac.toLowerCase();
-    const leases = [...this.#dhcp.values()].flatMap((dhcp) => dhcp.leases);
+    // A NIC that was moved has a lease on its former network too, until that ends: it is not its address any more.
+    const on = [...this.#nics.values()].find((nic) => nic.mac === wanted)?.network;
+    const leases = on === undefined ? [...this.#dhcp.values()].flatMap((dhcp) => dhcp.leases) : this.leasesOf(on);
     return [...new Set(leases.filter((lease) => lease.mac === wanted).map((lease) => lease.address))];
   }
 

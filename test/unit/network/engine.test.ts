@@ -59,6 +59,18 @@ describe('NetworkEngine', () => {
     expect(engine.addressesOf(port?.allowed?.mac ?? '')).toEqual([]);
   });
 
+  it('tells no address of a network that it left, though the lease there lasts', async () => {
+    const { driver, host, engine, plug } = await setUp();
+    const vmId = newId();
+    await plug(vmId, 'lan');
+    const mac = driver.ports.get(tapName(vmId, 0))?.allowed?.mac ?? '';
+    await plug(vmId, 'v20');
+    // A real DHCP server keeps the lease until it ends.
+    await host.dhcp(lan.id, () => undefined).assign('kept', { mac, address: '10.43.0.5' });
+    expect(engine.addressesOf(mac)).toEqual([]);
+    expect(engine.leasesOf('lan')).toHaveLength(1);
+  });
+
   it('names what is missing', async () => {
     const { plug } = await setUp();
     await expect(plug(newId(), 'nowhere')).rejects.toThrow('There is no Network nowhere');
