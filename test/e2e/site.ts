@@ -24,16 +24,22 @@ export type Site = {
 const main = join(import.meta.dirname, '../../appliance/main.ts');
 const startTimeout = 30_000;
 
-/** The whole product on simulated drivers, in directories of its own. `prepare`: what is in the data directory before. */
-export async function startDevSite(prepare: (data: string) => Promise<void> = async () => undefined): Promise<Site> {
+type DevOptions = {
+  /** Puts something into the data directory before the first start. */
+  prepare?: (data: string) => Promise<void>;
+  env?: Record<string, string>;
+};
+
+/** The whole product on simulated drivers, in directories of its own. */
+export async function startDevSite({ prepare, env = {} }: DevOptions = {}): Promise<Site> {
   await ensureConsole({ logger: silentLogger() });
   const home = await mkdtemp(join(tmpdir(), 'croft-e2e-'));
   const directories = { data: join(home, 'data'), run: join(home, 'run') };
-  await prepare(directories.data);
+  await prepare?.(directories.data);
   const child = spawn(
     process.execPath,
     [main, 'dev', '--listen', '127.0.0.1:0', '--data', directories.data, '--run', directories.run],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, CROFT_LOG: 'warn' } },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, CROFT_LOG: 'warn', ...env } },
   );
   const ended = once(child, 'exit');
   const stop = async () => {
