@@ -2,7 +2,7 @@
 import { QueryClientProvider } from '@tanstack/react-query';
 import { createBrowserRouter, Navigate, redirect, RouterProvider } from 'react-router';
 import { isSignedOut } from './api/problem.ts';
-import { queryClient, sessionQuery } from './api/queries.ts';
+import { queryClient, sessionQuery, vmsQuery } from './api/queries.ts';
 import { NotFound, RouteError } from './ui/route-error.tsx';
 import { Shell } from './ui/shell.tsx';
 
@@ -16,6 +16,15 @@ async function requireSession({ request }: { request: Request }): Promise<null |
     const { pathname, search } = new URL(request.url);
     return redirect(pathname === '/' ? '/signin' : `/signin?next=${encodeURIComponent(pathname + search)}`);
   }
+}
+
+/** Begins to read the machines while the page that shows them is still on its way. */
+function readMachines(): void {
+  // Who isn't signed in is led to the sign-in by the loader above; a failed read is told by the page itself.
+  void queryClient.ensureQueryData(sessionQuery).then(
+    () => queryClient.prefetchQuery(vmsQuery),
+    () => undefined,
+  );
 }
 
 const router = createBrowserRouter([
@@ -32,8 +41,20 @@ const router = createBrowserRouter([
       {
         errorElement: <RouteError />,
         children: [
-          { index: true, lazy: async () => ({ Component: (await import('./pages/overview.tsx')).OverviewPage }) },
-          { path: 'vms', lazy: async () => ({ Component: (await import('./pages/vm-list.tsx')).VmListPage }) },
+          {
+            index: true,
+            lazy: async () => {
+              readMachines();
+              return { Component: (await import('./pages/overview.tsx')).OverviewPage };
+            },
+          },
+          {
+            path: 'vms',
+            lazy: async () => {
+              readMachines();
+              return { Component: (await import('./pages/vm-list.tsx')).VmListPage };
+            },
+          },
           { path: 'vms/new', lazy: async () => ({ Component: (await import('./pages/vm-create.tsx')).VmCreatePage }) },
           { path: 'vms/import', lazy: async () => ({ Component: (await import('./pages/vm-import.tsx')).VmImportPage }) },
           { path: 'vms/:name', Component: () => <Navigate to="overview" replace /> },
