@@ -155,6 +155,10 @@ test('every text comes from the catalogue, and a third more of it fits', async (
     '/networks',
     '/images',
     '/settings/users',
+    '/settings/uplinks',
+    '/settings/certificate',
+    '/settings/backup',
+    '/vms/import',
   ]) {
     await pseudo.goto(new URL(path, site.url).href);
     await pseudo.locator('h1').first().waitFor();
