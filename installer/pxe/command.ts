@@ -117,5 +117,6 @@ const listen = (server: Server, host: string, port: number): Promise<void> =>
 
 /** dnsmasq's own words about who was given what. */
 const tellLease = (line: string): void => {
-  if (/DHCPACK|sent |error|failed/i.test(line)) print(line.replace(/^dnsmasq(-dhcp|-tftp)?\[?\d*\]?: /, ''));
+  if (/DHCPACK|PXE\(|: sent |error|failed|cannot|denied/i.test(line))
+    print(line.replace(/^.*?dnsmasq(-dhcp|-tftp)?(\[\d+\])?: (\d+ )?/, ''));
 };

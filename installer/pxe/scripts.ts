@@ -61,7 +61,6 @@ export function dnsmasqArguments({ interface: link, address, range, loaders, bas
     '--keep-in-foreground',
     '--conf-file=/dev/null',
     '--log-facility=-',
-    '--log-dhcp',
     '--port=0',
     `--interface=${link}`,
     '--bind-interfaces',
