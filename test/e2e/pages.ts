@@ -11,5 +11,7 @@ export const pages = [
   '/networks',
   '/node',
   ...['tasks', 'events', 'audit'].map((tab) => `/activity/${tab}`),
-  ...['users', 'tokens', 'pools', 'uplinks', 'certificate', 'backup', 'kubernetes', 'about'].map((tab) => `/settings/${tab}`),
+  ...['users', 'tokens', 'pools', 'uplinks', 'certificate', 'backup', 'updates', 'kubernetes', 'about'].map(
+    (tab) => `/settings/${tab}`,
+  ),
 ];

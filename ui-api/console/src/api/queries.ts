@@ -8,6 +8,7 @@ import type {
   Kubernetes,
   Node,
   Page,
+  Releases,
   Sparklines,
   Task,
 } from '../../../client/types.ts';
@@ -88,6 +89,11 @@ export const nicsQuery = queryOptions({
   queryFn: ({ signal }) => client.nics.list({}, signal),
   // Cables are plugged and pulled without a word: read again whenever it is looked at.
   staleTime: 0,
+});
+// Below the box's key: what changes of the box may be its releases.
+export const releasesQuery = queryOptions({
+  queryKey: ['node', 'releases'],
+  queryFn: ({ signal }) => read<Releases>('/v1/node/update', {}, signal),
 });
 export const certificateQuery = queryOptions({
   queryKey: ['certificate'],

@@ -216,6 +216,7 @@ export const enBox = {
     'vm.export': 'Export VM',
     'volume.move': 'Move volume',
     'cluster.init': 'Begin a cluster on',
+    'node.update': 'Update',
   },
   settings: {
     title: 'Settings',
@@ -226,6 +227,7 @@ export const enBox = {
       uplinks: 'Uplinks',
       certificate: 'Certificate',
       backup: 'Backup',
+      updates: 'Updates',
       kubernetes: 'Kubernetes',
       about: 'About',
     },

@@ -149,6 +149,8 @@ export const enFrame = {
     stopped: 'Stopped',
     degraded: 'Degraded',
     running: 'Running',
+    next: 'Starts next',
+    empty: 'Empty',
     succeeded: 'Done',
     cancelled: 'Cancelled',
     unknown: 'Unknown',

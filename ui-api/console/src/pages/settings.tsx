@@ -11,6 +11,7 @@ import { CertificateTab } from './settings/certificate.tsx';
 import { KubernetesTab } from './settings/kubernetes.tsx';
 import { PoolsTab } from './settings/pools.tsx';
 import { TokensTab } from './settings/tokens.tsx';
+import { UpdatesTab } from './settings/updates.tsx';
 import { UplinksTab } from './settings/uplinks.tsx';
 import { UsersTab } from './settings/users.tsx';
 
@@ -29,6 +30,7 @@ const bodies = {
   uplinks: () => <UplinksTab />,
   certificate: () => <CertificateTab />,
   backup: forAdmins(BackupTab),
+  updates: () => <UpdatesTab />,
   kubernetes: forAdmins(KubernetesTab),
   about: () => <AboutTab />,
 };

@@ -7,6 +7,8 @@ type Props = {
   help: string;
   error?: string | undefined;
   files: readonly File[];
+  /** There is another way beside a file. */
+  isOptional?: boolean;
   /** More than one may be chosen. */
   isMany?: boolean;
   accept?: string;
@@ -14,7 +16,7 @@ type Props = {
 };
 
 /** Files of the person's own machine: chosen by the browser's own field, or dropped on it. */
-export function FileField({ label, help, error, files, isMany = false, accept, onFiles }: Props) {
+export function FileField({ label, help, error, files, isOptional = false, isMany = false, accept, onFiles }: Props) {
   const [isOver, setOver] = useState(false);
   const id = useId();
   const take = (all: readonly File[]) => onFiles(isMany ? all : all.slice(0, 1));
@@ -27,14 +29,16 @@ export function FileField({ label, help, error, files, isMany = false, accept, o
     >
       <label htmlFor={id}>
         {label}
-        <span className="croft-required" aria-hidden="true">
-          {' *'}
-        </span>
+        {!isOptional && (
+          <span className="croft-required" aria-hidden="true">
+            {' *'}
+          </span>
+        )}
       </label>
       <input
         id={id}
         type="file"
-        required
+        required={!isOptional}
         multiple={isMany}
         {...(accept ? { accept } : {})}
         aria-describedby={`${id}-help`}

@@ -28,6 +28,8 @@ const looks: Record<string, Look> = {
   ended: bad,
   fenced: bad,
   silent: bad,
+  next: { color: 'blue', icon: <CheckCircleIcon /> },
+  empty: off,
   stopped: off,
   disabled: off,
   cancelled: off,
