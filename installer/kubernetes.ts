@@ -7,8 +7,11 @@
  */
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { holdArchive, holdImageArchive } from '../appliance/cluster/hold-image.ts';
 import { k3sConfig } from '../appliance/cluster/k3s-config.ts';
+import { thisArchitecture } from '../appliance/cluster/k3s-release.ts';
 import { run } from '../appliance/host/exec.ts';
+import { writeFileAtomic } from '../appliance/host/files.ts';
 import { thisNodeName } from '../appliance/host/node-name.ts';
 
 /** As in units/full/70-croft-node.network. */
@@ -28,7 +31,10 @@ export async function prepareKubernetes(): Promise<void> {
   const plan = { role: 'first', nodeName: thisNodeName(), nodeIp: nodeAddress, dataDir: data, kubeconfig } as const;
   await mkdir(join(config, '..'), { recursive: true });
   await writeFile(config, k3sConfig(plan), { mode: 0o600 });
-  await linkImages(join(data, 'agent/images'));
+  const images = join(data, 'agent/images');
+  await linkImages(images);
+  // What VMs' pods consist of: without it none is ever placed.
+  await writeFileAtomic(join(images, holdArchive), holdImageArchive(thisArchitecture()));
   for (const path of [kubelet, '/var/lib/kubelet']) await mkdir(path, { recursive: true });
   const mounted = await run(['mountpoint', '--quiet', '/var/lib/kubelet'], { okCodes: [0, 1, 32] });
   if (mounted.exitCode !== 0) await run(['mount', '--bind', kubelet, '/var/lib/kubelet']);

@@ -5,7 +5,11 @@
  */
 import { createHash } from 'node:crypto';
 import type { Architecture } from './k3s-release.ts';
-import { holdImage } from './shadow-pod.ts';
+
+/** Its name; no registry has it. */
+export const holdImage = 'croft.local/hold:1';
+/** Of its archive, among those that k3s imports. */
+export const holdArchive = 'croft-hold.tar';
 
 /** Machine code of `for (;;) pause();`; arm64 has no pause(2), so ppoll(2) of nothing for ever. */
 const code: Record<Architecture, number[]> = {

@@ -10,7 +10,7 @@ import type { InitRequest } from '../ports.ts';
 import { mirror, readAll } from '../store/move.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { ResourceStore } from '../store/store.ts';
-import { holdImageArchive } from './hold-image.ts';
+import { holdArchive, holdImageArchive } from './hold-image.ts';
 import type { MoveParts, PrepareParts } from './init.ts';
 import { downloadRelease, readLock, thisArchitecture, type Fetch } from './k3s-release.ts';
 import { k3sOf, k3sPaths, removeMembership, writeMembership, writeWish, type K3sWish } from './membership.ts';
@@ -61,7 +61,7 @@ export function prepareParts(options: PartsOptions): PrepareParts {
       const files = await filesOf(request, { fetch, lockFile, cache: config.cache, progress });
       progress(0.4, 'installing k3s');
       await withK3s(options, placeholder, (k3s) => k3s.install(files.binary, files.images));
-      await writeFileAtomic(join(paths.dataDir, 'agent', 'images', 'croft-hold.tar'), holdImageArchive(thisArchitecture()));
+      await writeFileAtomic(join(paths.dataDir, 'agent', 'images', holdArchive), holdImageArchive(thisArchitecture()));
     },
     uninstall: () => rm(paths.home, { recursive: true, force: true }),
     async start(wish) {

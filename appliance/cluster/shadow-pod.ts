@@ -14,6 +14,7 @@ import type { Draft } from '../store/store.ts';
 import { cpusOf, graceOf, memoryOf, vcpuCount } from '../vm/guest-shape.ts';
 import { qemuOverhead } from '../vm/memory.ts';
 import type { Place } from '../vm/placement.ts';
+import { holdImage } from './hold-image.ts';
 
 /** core/v1 Pod, as far as a reservation is read. Not of the registry: people meet it through kubectl only. */
 export const pod = defineKind({
@@ -37,7 +38,6 @@ export type Pod = Of<typeof pod>;
 
 export const shadowLabel = 'croft.io/shadow-pod';
 export const instanceLabel = 'vm.kubevirt.io/name';
-export const holdImage = 'croft.local/hold:1';
 export const readinessGate = 'croft.io/active';
 
 /** Seconds that a pod outlives its VM's grace period: force takes a moment too. */
