@@ -6,6 +6,7 @@ import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { parseDocument } from 'yaml';
 import { CroftError, type FieldError } from '../appliance/errors.ts';
+import { networkSchema, wrongNetwork } from './network-answers.ts';
 
 export const hostnamePattern = '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$';
 
@@ -32,6 +33,8 @@ export const answersSchema = Type.Object(
         { additionalProperties: false },
       ),
     ),
+    /** A fixed address; without it every wired port asks by DHCP. */
+    network: Type.Optional(networkSchema),
     /** What follows a finished installation. */
     finish: Type.Optional(Type.Union([Type.Literal('reboot'), Type.Literal('power-off')])),
   },
@@ -45,6 +48,8 @@ export const expectations = {
   hostname: 'must be one DNS label: 1 to 63 of a-z, 0-9 and -, not beginning or ending with -',
   systemDisk: 'must be auto, or {serial: SERIAL} to name a disk whose content may be erased',
   administrator: 'must be {name: NAME, password: TEXT} with at least 10 characters of password; without name it is admin',
+  network:
+    'must be {interface: MAC or name, addresses: [ADDRESS/PREFIX], gateway: ADDRESS, dns: [ADDRESS], vlan: 1 to 4094}; the last three may be left out',
   finish: 'must be reboot or power-off',
 } as const;
 const fieldNames = Object.keys(answersSchema.properties);
@@ -58,7 +63,12 @@ export function parseAnswers(text: string, source = 'answers'): Answers {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new CroftError('invalid-input', `${source}: must be a mapping with ${fieldNames.join(', ')}.`);
   }
-  if (Value.Check(answersSchema, value)) return value;
+  if (Value.Check(answersSchema, value)) {
+    const wrong = value.network && wrongNetwork(value.network);
+    if (!wrong) return value;
+    const detail = `network: ${wrong}`;
+    throw new CroftError('invalid-input', `${source}: ${detail}.`, { errors: [{ pointer: '/network', detail }] });
+  }
   const errors = wrongFields(value as Record<string, unknown>);
   throw new CroftError('invalid-input', `${source}: ${errors.map(({ detail }) => detail).join('; ')}.`, { errors });
 }

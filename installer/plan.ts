@@ -6,6 +6,7 @@
 import type { Answers } from './answers.ts';
 import type { Disk } from './disks.ts';
 import { systemConfig } from './grub-config.ts';
+import { networkFiles } from './network-answers.ts';
 import { type PartitionIds, partitionPath, repartDefinitions } from './layout.ts';
 import { chooseDisk } from './preflight.ts';
 import type { Release } from './release.ts';
@@ -63,6 +64,11 @@ const firstAdministrator = ({ administrator }: Answers): Record<string, string> 
         'api/first-administrator.json': `${JSON.stringify({ user: administrator.name ?? 'admin', password: administrator.password })}\n`,
       };
 
+const ownNetwork = ({ network }: Answers): Record<string, string> =>
+  network === undefined
+    ? {}
+    : Object.fromEntries(Object.entries(networkFiles(network)).map(([name, text]) => [`network/${name}`, text]));
+
 /** @throws CroftError `invalid-state` when no disk can be used (chooseDisk) */
 export function planInstallation(answers: Answers, around: Surroundings): Step[] {
   const { release, scratch, loaders, medium, ids, machineId } = around;
@@ -89,6 +95,7 @@ export function planInstallation(answers: Answers, around: Surroundings): Step[]
       files: {
         'box/installed.json': `${JSON.stringify({ hostname: answers.hostname, version: release.version, machineId })}\n`,
         ...firstAdministrator(answers),
+        ...ownNetwork(answers),
       },
     },
     { kind: 'embed-core', partition: partitionPath(disk, 'bios'), disk, core: `${loaders}/core.img` },

@@ -56,11 +56,12 @@ export function keepIssue({ directory, logger, ...facts }: IssueOptions): () => 
   return () => clearInterval(timer);
 }
 
-/** Of ports that are hardware, and of bonds; not of the switch, pods or the cluster. IPv4 first, no link-local ones. */
+/** Of ports that are hardware, of bonds and VLANs; not of the switch, pods or the cluster. IPv4 first, no link-local ones. */
 async function wiredAddresses(): Promise<string[]> {
   const found: { address: string; family: string }[] = [];
   for (const [name, list] of Object.entries(networkInterfaces())) {
-    if (!(await isThere(`/sys/class/net/${name}/device`)) && !(await isThere(`/sys/class/net/${name}/bonding`))) continue;
+    const places = [`/sys/class/net/${name}/device`, `/sys/class/net/${name}/bonding`, `/proc/net/vlan/${name}`];
+    if (!(await Promise.all(places.map(isThere))).includes(true)) continue;
     found.push(...(list ?? []).filter(({ address }) => !/^(fe80:|169\.254\.)/.test(address)));
   }
   return found.toSorted((a, b) => a.family.localeCompare(b.family)).map(({ address }) => address);

@@ -178,7 +178,8 @@ async function installUnits(root: string, units: string): Promise<void> {
   const system = join(root, 'usr/lib/systemd/system');
   for (const name of await readdir(units)) {
     const path = join(units, name);
-    if (name.endsWith('-generator')) await cp(path, join(root, 'usr/lib/systemd/system-generators', name));
+    if (name.endsWith('.service.d')) await cp(path, join(root, 'etc/systemd/system', name), { recursive: true });
+    else if (name.endsWith('-generator')) await cp(path, join(root, 'usr/lib/systemd/system-generators', name));
     else if (/\.(network|netdev)$/.test(name)) await cp(path, join(root, 'usr/lib/systemd/network', name));
     else if (name.endsWith('.conf')) await cp(path, join(root, 'usr/lib/tmpfiles.d', name));
     else if (/\.(service|socket|timer|target|path)$/.test(name)) {

@@ -20,7 +20,14 @@ const refusal = (text: string): string => {
 test('the smallest answers, and all of them', () => {
   expect(parseAnswers(yaml(good))).toEqual(good);
   const administrator = { name: 'ada', password: 'correct horse' };
-  const all = { ...good, systemDisk: { serial: 'S3Z9' }, administrator, finish: 'power-off' };
+  const network = {
+    interface: '52:54:00:12:34:56',
+    addresses: ['192.0.2.10/24'],
+    gateway: '192.0.2.1',
+    dns: ['192.0.2.53'],
+    vlan: 20,
+  };
+  const all = { ...good, systemDisk: { serial: 'S3Z9' }, administrator, network, finish: 'power-off' };
   expect(parseAnswers(yaml(all))).toEqual(all);
 });
 
@@ -33,7 +40,20 @@ test.each([
   [{ ...good, finish: 'dance' }, 'answers.yaml: finish: "dance" must be reboot or power-off'],
   [
     { ...good, hostnam: 'x' },
-    'answers.yaml: hostnam is no field; there are version, hostname, systemDisk, administrator, finish',
+    'answers.yaml: hostnam is no field; there are version, hostname, systemDisk, administrator, network, finish',
+  ],
+  [{ ...good, network: { addresses: ['192.0.2.10/24'] } }, 'network: {"addresses":["192.0.2.10/24"]} must be {interface'],
+  [
+    { ...good, network: { interface: 'eth0', addresses: ['192.0.2.10'] } },
+    'network: addresses: "192.0.2.10" must be an address with',
+  ],
+  [
+    { ...good, network: { interface: 'eth0', addresses: ['192.0.2.10/33'] } },
+    'network: addresses: "192.0.2.10/33" must be an address with',
+  ],
+  [
+    { ...good, network: { interface: 'eth0', addresses: ['192.0.2.10/24'], gateway: 'box' } },
+    'network: gateway: "box" must be an address',
   ],
 ])('%o is refused', (value, message) => {
   expect(refusal(yaml(value))).toContain(message);
