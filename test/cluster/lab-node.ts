@@ -115,6 +115,14 @@ export async function linkNodes(a: LabNode, b: LabNode): Promise<void> {
   }
 }
 
+/** Cuts a node off from the others, or joins it to them again: its own ends of the links between nodes. */
+export async function setLinks({ name }: LabNode, state: 'up' | 'down'): Promise<void> {
+  const { stdout } = await run(['ip', '-n', name, '-j', 'link', 'show', 'type', 'veth']);
+  for (const { ifname } of JSON.parse(stdout) as { ifname: string }[]) {
+    if (ifname.startsWith('to-')) await run(['ip', '-n', name, 'link', 'set', ifname, state]);
+  }
+}
+
 /** `ip netns exec` would mount a fresh /sys and hide the cgroups; so the two namespaces are entered by hand. */
 async function holdNamespace(name: string): Promise<ChildProcess & { pid: number }> {
   const mounts = privatePaths.map((path) => `mount -t tmpfs -o mode=755 croft-lab ${path}`).join(' && ');
