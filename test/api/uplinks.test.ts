@@ -65,6 +65,9 @@ describe('/v1/uplinks', () => {
     expect(JSON.parse((await api.store.get(uplink, 'lan'))?.metadata.annotations?.['croft.io/spec-before'] ?? '')).toMatchObject({
       moveAddresses: true,
     });
+    await api.call('POST', '/v1/uplinks/lan/confirm');
+    await api.call('POST', '/v1/apply', { body: { kind: 'uplink', ...body } });
+    expect(deadline(await api.call('GET', '/v1/uplinks/lan'))).toBeGreaterThan(100);
     const tagged = await api.call('POST', '/v1/uplinks', { body: { ...body, name: 'wan', vlans: [5] } });
     expect(tagged).toMatchObject({ status: 400, body: { errors: [{ pointer: '/moveAddresses' }] } });
   });

@@ -30,7 +30,7 @@ import { uncaptured, viewVm } from '../views.ts';
 import { createImage, refuseFileOfBox } from './images.ts';
 import { checkNetworkSpec, createNetwork } from './networks.ts';
 import { createPool } from './pools.ts';
-import { checkUplinkSpec, createUplink } from './uplinks.ts';
+import { changeUplink, createUplink } from './uplinks.ts';
 import { createVm } from './vms.ts';
 import { createVolume } from './volumes.ts';
 
@@ -130,10 +130,13 @@ function changeSpec<K extends Kind>(
   kind: K,
   object: Of<K>,
   check: (spec: Of<K>['spec']) => void = () => undefined,
+  change: (draft: Of<K>, fields: Json) => void = (draft, fields) => {
+    draft.spec = { ...(draft.spec as object), ...fields } as Of<K>['spec'];
+  },
 ) {
   return async ({ labels, ...fields }: Json): Promise<void> => {
     await editObject(store, kind, object.metadata, (draft) => {
-      draft.spec = { ...(draft.spec as object), ...fields } as Of<K>['spec'];
+      change(draft, fields);
       check(draft.spec);
       if (isObject(labels)) draft.metadata.labels = { ...(labels as Record<string, string>), ...idOf(draft) };
     });
@@ -195,7 +198,7 @@ const flatKinds: Record<string, FlatKind> = {
     create: createUplink,
     find: async (store, name) => {
       const found = await store.get(uplink, name);
-      return found && { view: projectUplink(found), change: changeSpec(store, uplink, found, checkUplinkSpec) };
+      return found && { view: projectUplink(found), change: changeSpec(store, uplink, found, undefined, changeUplink) };
     },
   },
   pool: {

@@ -61,6 +61,16 @@ export async function createUplink(
 const merged = (spec: UplinkObject['spec'], patch: Record<string, unknown>): UplinkObject['spec'] =>
   Object.fromEntries(Object.entries({ ...spec, ...patch }).filter(([, value]) => value !== null)) as UplinkObject['spec'];
 
+/** Merges into the spec, and marks what undoes itself unless confirmed. @throws CroftError `invalid-input` */
+export function changeUplink(draft: UplinkObject, patch: Record<string, unknown>, confirmWithin?: number): void {
+  const next = merged(draft.spec, patch);
+  const risky = next.moveAddresses || draft.spec.moveAddresses;
+  const within = confirmWithin ?? (risky ? defaultConfirm : undefined);
+  if (within !== undefined) draft.metadata.annotations = { ...draft.metadata.annotations, ...pending(draft, within) };
+  draft.spec = next;
+  checkUplinkSpec(draft.spec);
+}
+
 export function uplinkRoutes(app: Server): void {
   collectionRoutes(app, {
     path: '/v1/uplinks',
@@ -94,13 +104,7 @@ export function uplinkRoutes(app: Server): void {
       const { labels, ...patch } = request.body as Static<typeof UplinkPatch> & Record<string, unknown>;
       const { confirmWithin } = request.query;
       const changed = await patchObject(request, uplink, request.params.name, (draft) => {
-        const next = merged(draft.spec, patch);
-        const risky = next.moveAddresses || draft.spec.moveAddresses;
-        const within = confirmWithin ?? (risky ? defaultConfirm : undefined);
-        const marks = within === undefined ? {} : pending(draft, within);
-        draft.spec = next;
-        checkUplinkSpec(draft.spec);
-        draft.metadata.annotations = { ...draft.metadata.annotations, ...marks };
+        changeUplink(draft, patch, confirmWithin);
         draft.metadata.labels = patchLabels(draft.metadata.labels, labels);
       });
       tag(reply, changed);
