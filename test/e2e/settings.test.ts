@@ -263,6 +263,7 @@ test('a machine that isn’t as wished has the button that helps', async () => {
 
 test('single keys lead somewhere, and can be switched off', async () => {
   await show('/');
+  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
   await page.keyboard.press('g');
   await page.keyboard.press('w');
   await page.getByRole('heading', { name: 'Networks', level: 1 }).waitFor();

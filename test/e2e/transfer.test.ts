@@ -63,7 +63,7 @@ describe('import of an OVA', () => {
     await report().getByText('nic0: VM Network → dmz').waitFor();
     await page.getByLabel(/^Name/).fill('shop');
     await report()
-      .getByText(/croft vm import old\.ova .*--name shop .*'VM Network=dmz'/)
+      .getByText(/croft vm import old\.ova[\s\S]*--name shop[\s\S]*'VM Network=dmz'/)
       .waitFor();
     expect((await site.croft('vm', 'list', '-o', 'name')).trim()).toBe('');
   });
@@ -78,7 +78,8 @@ describe('import of an OVA', () => {
     await page.waitForURL(/\/vms\/shop\/overview$/);
     await page.getByRole('button', { name: /^Tasks/ }).click();
     // Small files may be on the box before the drawer is open.
-    await page.getByRole('heading', { name: 'Sent from this page' }).waitFor({ state: 'detached', timeout: 60_000 });
+    const drawer = page.locator('.pf-v6-c-notification-drawer');
+    await drawer.getByRole('heading', { name: 'Sent from this page' }).waitFor({ state: 'detached', timeout: 60_000 });
     await page.getByRole('button', { name: 'Close tasks' }).click();
     await page.locator('[data-state=stopped]').first().waitFor({ timeout: 60_000 });
     expect(cuts).toBeGreaterThan(1);

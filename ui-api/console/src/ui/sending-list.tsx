@@ -1,15 +1,17 @@
 import { Button, Progress } from '@patternfly/react-core';
+import { useId } from 'react';
 import { stopSending, useSendings } from '../api/uploads.ts';
 import { formatBytes } from '../format.ts';
 import { text } from '../i18n/text.ts';
 
 /** Files on their way from this page to the box (`of`: only these); nothing where there are none. */
 export function SendingList({ of = () => true }: { of?: (image: string) => boolean }) {
+  const id = useId();
   const sendings = useSendings().filter(({ image }) => of(image));
   if (sendings.length === 0) return null;
   return (
-    <section aria-labelledby="sendings" className="croft-sendings">
-      <h3 id="sendings">{text.sendings.title}</h3>
+    <section aria-labelledby={id} className="croft-sendings">
+      <h3 id={id}>{text.sendings.title}</h3>
       <ul>
         {sendings.map(({ image, done, total, isWaiting }) => (
           <li key={image}>
