@@ -6,7 +6,7 @@
  * finished with, and is removed (`collect`), except while creations under way are about to name it. RBD itself keeps
  * what clones still lie on: such an image stays, unseen, until `collect` finds it free.
  */
-import { CroftError } from '../../appliance/errors.ts';
+import { CroftError, messageOf } from '../../appliance/errors.ts';
 import type { Logger } from '../../appliance/host/logger.ts';
 import { createLocks } from '../locks.ts';
 import { isCephError, type CephBridge, type ImageInfo, type Place } from './bridge/client.ts';
@@ -49,8 +49,8 @@ export class RbdPool {
   async open(): Promise<void> {
     await this.refresh();
     await (await this.#bridge()).prepare(this.place).catch((error: unknown) => {
-      if (!isCephError(error, 'ENOSPC') && !isCephError(error, 'EDQUOT')) throw error;
-      this.#logger.warn({ pool: this.place.pool }, 'the pool is full');
+      // Full already, say: no reason to keep VMs from their disks.
+      this.#logger.warn({ pool: this.place.pool, error: messageOf(error) }, 'the pool could not be prepared for being full');
     });
     // What looks unfinished may be another box's work under way.
     if (this.#shared) return;
