@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /** A pool that runs full, and disks that change their pool, Ceph's included where it is installed, while a guest writes. */
-export const longGuestTests = ['full-disk', 'full-replicated', 'move-disk', 'move-replicated'].map(
+export const longGuestTests = ['full-disk', 'full-replicated', 'move-disk', 'move-replicated', 'storage-faults'].map(
   (name) => `test/system/${name}.test.ts`,
 );
 

@@ -4,6 +4,7 @@
  *   requests  100 batches of 1,000 random API requests: no 5xx, no answer outside its schema, no way past a role
  *   download  2,000 downloads from an image server that breaks, lies and stalls
  *   kills     200 kills of the service at random moments under load
+ *   storage   100 faults of Ceph's daemons and disks under verify load (where Ceph is installed)
  *   faults    100 faults of other kinds: QEMU killed or hung, switch, database and DHCP killed, disk full
  *
  * Each round has its own seed, made of the run's seed and the round's number, so a run can be ended at any time and goes
@@ -26,6 +27,7 @@ const suites: Record<string, Suite> = {
   requests: { rounds: 100, open: async () => (await import('./requests.ts')).openRequests(1_000) },
   download: { rounds: 2_000, open: async () => (await import('./downloads.ts')).openDownloads() },
   kills: { rounds: 200, open: async () => (await import('./bad-days.ts')).openBadDays(['service']) },
+  storage: { rounds: 100, open: async () => (await import('./storage-faults.ts')).openStorageFaults() },
   faults: {
     rounds: 100,
     open: async () => (await import('./bad-days.ts')).openBadDays(['qemu', 'qmp', 'vswitchd', 'ovsdb', 'dnsmasq', 'disk']),
