@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: ratios in one run, into docs/benchmarks.md. Everything happens on boxes of its own in network
- * namespaces; it takes about ten minutes on two cores that do nothing else. `--quick` makes one round of each and writes
+ * namespaces; it takes about twelve minutes on two cores that do nothing else. `--quick` makes one round of each and writes
  * nothing; `--console` measures the console alone, and writes nothing.
  */
 import { readFile, writeFile } from 'node:fs/promises';
@@ -16,6 +16,7 @@ import { benchmarksPage, type Figure } from './figures.ts';
 import { measureDisk } from './disk.ts';
 import { measureFleet } from './fleet.ts';
 import { measureStart, storeVms } from './footprint.ts';
+import { measureStorage, storageUnmeasurable } from './storage.ts';
 
 const quick = process.argv.includes('--quick');
 const stored = 1_000;
@@ -59,6 +60,9 @@ async function measure(boxes: { full: TestBox; empty: TestBox }): Promise<Figure
   await add('read', measureRead(empty, 'read', quick ? 1 : 3));
   await add('disk', measureDisk(empty.directory, quick ? 1 : 3, quick ? 2_000 : 20_000));
   await add('fleet', measureFleet(empty, socket, quick ? 4 : fleet));
+  const missing = await storageUnmeasurable();
+  if (missing === undefined) await add('storage', measureStorage(empty, quick ? 1 : 3));
+  else say(`storage: not measured: ${missing}`);
   await empty.kill();
   await add('console', measureConsole(stored, quick ? 1 : 3));
   return figures;
