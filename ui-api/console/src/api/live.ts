@@ -27,6 +27,9 @@ const staleBy: Record<string, readonly QueryKey[]> = {
 };
 
 const bundleFor = 80;
+/** Reading a thousand machines takes the box a while: twice as long it is left in peace, so that a burst can end. */
+const restFor = 2;
+const longestRest = 3_000;
 const keptEvents = 500;
 
 let state: LiveState = { connected: true, heardAt: Date.now() };
@@ -52,23 +55,29 @@ export function startLive(queries: QueryClient, hooks: LiveHooks): () => void {
   const stale = new Map<string, QueryKey>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let reading = false;
+  let readAgainAt = 0;
   let broken = false;
   let retry: ReturnType<typeof setTimeout> | undefined;
   let source: EventSource | undefined;
 
   async function flush(): Promise<void> {
     timer = undefined;
-    if (reading) return;
     reading = true;
+    const begun = performance.now();
+    const keys = [...stale.values()];
+    stale.clear();
     try {
-      while (stale.size > 0) {
-        const keys = [...stale.values()];
-        stale.clear();
-        await Promise.all(keys.map((queryKey) => queries.invalidateQueries({ queryKey })));
-      }
+      await Promise.all(keys.map((queryKey) => queries.invalidateQueries({ queryKey })));
     } finally {
       reading = false;
+      const took = performance.now() - begun;
+      readAgainAt = performance.now() + Math.min(longestRest, restFor * took);
+      if (stale.size > 0) readLater();
     }
+  }
+
+  function readLater(): void {
+    timer ??= setTimeout(() => void flush(), Math.max(bundleFor, readAgainAt - performance.now()));
   }
 
   function heard(): void {
@@ -78,7 +87,7 @@ export function startLive(queries: QueryClient, hooks: LiveHooks): () => void {
 
   function markStale(keys: readonly QueryKey[]): void {
     for (const key of keys) stale.set(JSON.stringify(key), key);
-    timer ??= setTimeout(() => void flush(), bundleFor);
+    if (!reading) readLater();
   }
 
   function onTask(task: Task): void {
