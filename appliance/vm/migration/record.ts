@@ -17,10 +17,14 @@ export const isMigrating = (instance: VirtualMachineInstance): boolean => {
   return state !== undefined && !isOver(state) && !isFinished(instance);
 };
 
-/** Its guest was sent to another box: what is left of it here is that migration's to clear away. */
+/**
+ * Its guest was sent to another box: what is left of it here is that migration's to clear away. Once it ended there (its
+ * box died and was fenced), the instance is anybody's again, and the box it came from may be the only one left.
+ */
 export const isGivenAway = (instance: VirtualMachineInstance, nodeName: string): boolean => {
   const state = stateOf(instance);
-  return state?.sourceNode === nodeName && state.croft.state === 'completed' && instance.status?.nodeName !== nodeName;
+  if (state?.sourceNode !== nodeName || state.croft.state !== 'completed') return false;
+  return instance.status?.nodeName !== nodeName && !isFinished(instance);
 };
 
 export const isOf = (state: MigrationState | undefined, migration: VirtualMachineInstanceMigration): state is MigrationState =>
