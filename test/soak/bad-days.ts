@@ -238,18 +238,27 @@ async function fillDisk({ box, socket }: Scene): Promise<void> {
   );
 }
 
+/** One that the load had deleted meanwhile is beyond all signals. */
+function signal(pid: number, name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 const faultActions: Record<Exclude<Fault, 'service'>, (scene: Scene) => Promise<void>> = {
   qemu: async ({ box, random }) => {
     const all = await qemus(box);
     const victim = all[Math.floor(random() * all.length)];
-    if (victim) process.kill(victim.pid, 'SIGKILL');
+    if (victim) signal(victim.pid, 'SIGKILL');
   },
   // Stopped, QEMU answers nothing: it is told as unresponsive, never killed for it, and goes on afterwards.
   qmp: async ({ box, socket, random }) => {
     const all = await qemus(box);
     const victim = all[Math.floor(random() * all.length)];
     if (!victim) return;
-    process.kill(victim.pid, 'SIGSTOP');
+    signal(victim.pid, 'SIGSTOP');
     try {
       const until = Date.now() + 3_000 + random() * 9_000;
       while (Date.now() < until) {
@@ -257,7 +266,7 @@ const faultActions: Record<Exclude<Fault, 'service'>, (scene: Scene) => Promise<
         await delay(250);
       }
     } finally {
-      process.kill(victim.pid, 'SIGCONT');
+      signal(victim.pid, 'SIGCONT');
     }
   },
   vswitchd: ({ box }) => killDaemon(box, 'ovs-vswitchd'),
