@@ -14,6 +14,7 @@ export const Releases = Type.Object({
   kind: Type.Literal('releases'),
   confirmed: Type.Boolean({ description: 'the running release has passed its health check' }),
   slots: Type.Array(SlotView),
+  refusal: Type.Optional(Type.String({ description: 'why this box has no releases' })),
   upload: Type.Optional(Upload),
   taskId: Type.Optional(Type.String({ description: 'of the update under way' })),
 });

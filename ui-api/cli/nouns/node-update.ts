@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { CroftError } from '../../../appliance/errors.ts';
 import type { Releases, Task, UpdateBody } from '../../client/types.ts';
 import { sendPieces } from '../../client/upload.ts';
 import { usageError } from '../exit.ts';
@@ -53,7 +54,8 @@ async function send(session: Session, file: string): Promise<void> {
   await sendPieces(session.client, uploadPath, { size: stats.size, read }, { signal: session.io.signal, progress });
 }
 
-function tell(session: Session, { slots, confirmed, taskId }: Releases): void {
+function tell(session: Session, { slots, confirmed, taskId, refusal }: Releases): void {
+  if (refusal !== undefined) throw new CroftError('invalid-state', refusal);
   session.printList(slots, slotColumns);
   if (!confirmed) session.say('The running release has not passed its health check yet.');
   if (taskId !== undefined) session.say(`An update is under way: croft task watch ${taskId}.`);

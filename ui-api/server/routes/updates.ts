@@ -10,17 +10,19 @@ import type { AppContext, Server } from '../context.ts';
 import { pieceType } from '../plugins/bodies.ts';
 import { offsetOf, tell } from './image-uploads.ts';
 
+const refusal = 'This box was not installed from a medium: it has no releases to change.';
+
 export function updateRoutes(app: Server, { port, uploads, tasks }: AppContext): void {
   const updates = (): UpdatePort => {
     if (port.updates) return port.updates;
-    throw new CroftError('invalid-state', 'This box was not installed from a medium: it has no releases to change.');
+    throw new CroftError('invalid-state', refusal);
   };
   const view = async () => ({ kind: 'releases' as const, ...(await updates().status()) });
 
   app.get('/v1/node/update', {
     config: { permission: 'viewer' },
     schema: { summary: 'The box’s two releases, and an update under way', response: { 200: Releases } },
-    handler: view,
+    handler: async () => (port.updates ? await view() : { kind: 'releases' as const, confirmed: true, slots: [], refusal }),
   });
 
   app.post('/v1/node/update', {

@@ -2,7 +2,6 @@
 import { Alert, Card, CardBody, CardTitle } from '@patternfly/react-core';
 import { useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
-import { ApiProblem } from '../../../../client/problem.ts';
 import type { Releases } from '../../../../client/types.ts';
 import { client } from '../../api/client.ts';
 import { queryClient, releasesQuery, tasksQuery } from '../../api/queries.ts';
@@ -33,12 +32,15 @@ const changed = (): void => void queryClient.invalidateQueries({ queryKey: relea
 
 export function UpdatesTab() {
   const query = useQuery(releasesQuery);
-  // A box that was not installed from a medium says so.
-  if (query.error instanceof ApiProblem && query.error.status === 409)
-    return <Empty title={text.updates.none}>{query.error.message}</Empty>;
   return (
     <Loaded query={query} what={text.updates.title}>
-      {(releases) => <Slots releases={releases} />}
+      {(releases) =>
+        releases.refusal === undefined ? (
+          <Slots releases={releases} />
+        ) : (
+          <Empty title={text.updates.none}>{releases.refusal}</Empty>
+        )
+      }
     </Loaded>
   );
 }
