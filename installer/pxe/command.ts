@@ -4,7 +4,7 @@
  */
 import { access, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
-import { networkInterfaces, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CroftError, isCroftError, messageOf } from '../../appliance/errors.ts';
@@ -39,7 +39,7 @@ export async function pxeCommand(args: string[]): Promise<number> {
   const { interface: link, answers, range, loaders } = values;
   if (link === undefined || answers === undefined)
     throw new CroftError('invalid-input', 'croft pxe serve needs --interface NAME and --answers FOLDER.');
-  const address = addressOf(link);
+  const address = await addressOf(link);
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new CroftError('invalid-input', `--port: ${JSON.stringify(values.port)} is not a port from 1 to 65535.`);
@@ -81,10 +81,13 @@ export async function pxeCommand(args: string[]): Promise<number> {
   }
 }
 
-function addressOf(link: string): string {
-  const found = networkInterfaces()[link]?.find(({ family }) => family === 'IPv4');
-  if (found) return found.address;
-  const names = Object.keys(networkInterfaces()).join(', ');
+/** Not by Node's list of interfaces: it leaves out those without a link, as one to machines that are still off. */
+async function addressOf(link: string): Promise<string> {
+  const { stdout } = await run(['ip', '-j', '-4', 'address', 'show']);
+  const all = JSON.parse(stdout) as { ifname?: string; addr_info?: { local: string }[] }[];
+  const [found] = all.find(({ ifname }) => ifname === link)?.addr_info ?? [];
+  if (found) return found.local;
+  const names = all.flatMap(({ ifname = [] }) => ifname).join(', ');
   throw new CroftError('invalid-input', `--interface: ${link} has no IPv4 address here; there are ${names}.`);
 }
 
