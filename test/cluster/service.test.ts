@@ -160,7 +160,8 @@ test('the pod’s sandbox killed: the guest runs on, and its new pod leads to it
     return now !== undefined && now.metadata.uid !== before;
   }, slow);
   await timed('killed until the VM answers through its new pod', () => answers(/^web-vm$/));
-  expect(await pid()).toBe(guest);
+  const { stdout: told } = await box.croft(['event', 'list']);
+  expect(await pid(), `The guest was ended:\n${told}`).toBe(guest);
 });
 
 test('the VM deleted: its endpoint and link are gone, the other answers', async () => {
