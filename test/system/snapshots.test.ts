@@ -81,6 +81,9 @@ describe('a running VM', () => {
     await write('b', 'other');
     expect(await read('a')).toBe('first');
     await box.croft(['vm', 'delete', 'b', '--yes']);
+    await eventually(async () => expect((await box.croft(['volume', 'list', '-o', 'json'])).stdout).not.toContain('"b-'), {
+      timeout: 30_000,
+    });
   });
 });
 
@@ -94,9 +97,12 @@ describe('a service that is killed in the middle of a restore', () => {
       async () => {
         // The task, not the event: an event that was about to be written when the service was killed is not made up for.
         const { stdout } = await box.croft(['task', 'list', '-o', 'json']);
-        const { items } = JSON.parse(stdout) as { items: { verb: string; state: string }[] };
+        const { items } = JSON.parse(stdout) as { items: { verb: string; state: string; error?: unknown }[] };
         const restores = items.filter(({ verb }) => verb === 'vm.restore');
-        expect(restores.map(({ state }) => state)).toEqual(['succeeded', 'succeeded']);
+        expect(
+          restores.map(({ state }) => state),
+          JSON.stringify(restores),
+        ).toEqual(['succeeded', 'succeeded']);
       },
       { timeout: 60_000, interval: 500 },
     );
